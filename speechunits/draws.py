@@ -29,7 +29,9 @@ class Draws:
     def generator(self, index: int, purpose: str) -> np.random.Generator:
         """A fresh generator for utterance ``index`` of this batch and one ``purpose`` ("mask", "crop", "noise")."""
         key = f"{self.seed}\0{self.epoch}\0{self.ids[index]}\0{purpose}".encode()
-        return np.random.Generator(np.random.PCG64(int.from_bytes(hashlib.blake2b(key, digest_size=16).digest(), "little")))
+        return np.random.Generator(
+            np.random.PCG64(int.from_bytes(hashlib.blake2b(key, digest_size=16).digest(), "little"))
+        )
 
     def generators(self, purpose: str) -> list[np.random.Generator]:
         return [self.generator(i, purpose) for i in range(len(self.ids))]

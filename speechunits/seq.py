@@ -44,7 +44,9 @@ class Seq:
     def to(self, *args: Any, **kwargs: Any) -> Seq:
         """Move as a tensor does; ``lengths`` keep their integer type when a floating dtype is asked for."""
         data = self.data.to(*args, **kwargs)
-        return replace(self, data=data, lengths=self.lengths.to(data.device, non_blocking=kwargs.get("non_blocking", False)))
+        return replace(
+            self, data=data, lengths=self.lengths.to(data.device, non_blocking=kwargs.get("non_blocking", False))
+        )
 
     def pin_memory(self) -> Seq:
         return replace(self, data=self.data.pin_memory(), lengths=self.lengths.pin_memory())
@@ -64,7 +66,9 @@ class Seq:
         if hop != self.hop:
             ratio = max(hop, self.hop) / min(hop, self.hop)
             if ratio.denominator != 1:
-                raise ValueError(f"cannot align a hop of {self.hop} s with one of {hop} s: the ratio {ratio} is not an integer")
+                raise ValueError(
+                    f"cannot align a hop of {self.hop} s with one of {hop} s: the ratio {ratio} is not an integer"
+                )
             step = ratio.numerator
             if hop > self.hop:
                 data, lengths = data[:, ::step], -(-lengths // step)

@@ -1,0 +1,78 @@
+"""The transformer encoder of wav2vec 2.0 and HuBERT."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from speechunits.encoders.hidden import Hidden
+from speechunits.nn.positions import ConvPositions
+from speechunits.nn.transformer import TransformerLayer
+from speechunits.part import Part, fill
+from speechunits.seq import Seq
+
+
+class TransformerEncoder(nn.Module):
+    """Positions, dropout, ``depth`` transformer layers (HuBERT, Hsu et al. 2021, section III; fairseq's layout).
+
+    Padding is zeroed before the positional convolution and never attended to, so batching changes no result.
+
+    Args:
+        depth: layers.
+        dim: features.
+        ffn: inner features of the feed-forward parts.
+        heads: of attention.
+        dropout, attention_dropout, activation_dropout: see ``TransformerLayer``.
+        layerdrop: probability of skipping a layer in training.
+        norm_first: LayerNorm before each part and at the end (large) instead of after each residual and at the start.
+        positions: module of (B, T, D) -> (B, T, D), filled with ``dim``; default ``ConvPositions()``.
+    """
+
+    left_context = right_context = None  # unlimited: this encoder sees the whole utterance
+
+    def __init__(
+        self,
+        depth: int = 12,
+        dim: int = 768,
+        ffn: int = 3072,
+        heads: int = 12,
+        dropout: float = 0.1,
+        attention_dropout: float = 0.1,
+        activation_dropout: float = 0.0,
+        layerdrop: float = 0.0,
+        norm_first: bool = False,
+        positions: Part[nn.Module] = ConvPositions,
+    ) -> None:
+        super().__init__()
+        self.dim_in = self.dim = dim
+        self.depth, self.layerdrop, self.norm_first = depth, layerdrop, norm_first
+        self.positions = fill(positions, dim=dim)
+        self.norm, self.dropout = nn.LayerNorm(dim), nn.Dropout(dropout)
+        self.layers = nn.ModuleList(
+            TransformerLayer(dim, ffn, heads, dropout, attention_dropout, activation_dropout, norm_first)
+            for _ in range(depth)
+        )
+
+    def forward(self, x: Seq, cond: Seq | None = None, state: None = None, depth: int | None = None) -> Hidden:
+        """(B, T, dim) -> Hidden.
+
+        Args:
+            cond, state: not used by this encoder.
+            depth: stop after this many layers (``final`` is then the last one computed, without a final norm).
+        """
+        keys: Tensor | None = None
+        y = x.data
+        if x.data.is_cuda or bool((x.lengths != x.data.size(1)).any()):  # on a GPU the question would cost a sync
+            valid = x.valid
+            keys, y = valid[:, None, None, :], y * valid[..., None].to(y.dtype)
+        y = y + self.positions(y)
+        if not self.norm_first:
+            y = self.norm(y)
+        y = self.dropout(y)
+        layers = [y]
+        for layer in self.layers[:depth]:
+            if not (self.training and self.layerdrop and float(torch.rand(())) < self.layerdrop):
+                y = layer(y, keys)
+            layers.append(y)
+        final = self.norm(y) if self.norm_first and depth is None else y
+        return Hidden(tuple(layers), x.with_data(final))

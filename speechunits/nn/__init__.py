@@ -1,0 +1,1 @@
+"""Bricks: attention, transformer layers, positions, gradients. Seq and torch only."""

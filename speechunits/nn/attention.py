@@ -1,0 +1,44 @@
+"""Multi-head self-attention over right-padded batches."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class SelfAttention(nn.Module):
+    """Scaled dot-product self-attention with one fused input projection.
+
+    Args:
+        dim: features.
+        heads: must divide ``dim``.
+        dropout: on attention weights. 0 keeps the fused kernels; on CPU they have no dropout, so the weights are
+            then formed explicitly (faster there than the fallback inside ``scaled_dot_product_attention``).
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"dim {dim} does not divide into {heads} heads")
+        self.heads, self.dropout = heads, dropout
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, keys: Tensor | None = None) -> Tensor:
+        """(B, T, D) -> (B, T, D).
+
+        Args:
+            keys: (B, 1, 1, T) bool, True where a key may be attended to; None = everywhere.
+        """
+        b, t, d = x.shape
+        q, k, v = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        dropout = self.dropout if self.training else 0.0
+        if dropout and not x.is_cuda:
+            scores = (q @ k.transpose(-1, -2)) * (d // self.heads) ** -0.5
+            if keys is not None:
+                scores = scores.masked_fill(~keys, float("-inf"))
+            y = F.dropout(torch.softmax(scores, -1), dropout) @ v
+        else:
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=keys, dropout_p=dropout)
+        return self.out(y.transpose(1, 2).reshape(b, t, d))

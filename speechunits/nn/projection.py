@@ -1,0 +1,24 @@
+"""From frontend features to the encoder's dimension."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from speechunits.seq import Seq
+
+
+class FeatureProjection(nn.Module):
+    """LayerNorm, linear map, dropout (wav2vec 2.0 and HuBERT between the CNN and the mask).
+
+    Args:
+        dropout: fairseq's ``dropout_input``.
+        dim_in, dim: supplied by the SpeechEncoder.
+    """
+
+    def __init__(self, dropout: float = 0.0, *, dim_in: int, dim: int) -> None:
+        super().__init__()
+        self.norm, self.linear, self.dropout = nn.LayerNorm(dim_in), nn.Linear(dim_in, dim), nn.Dropout(dropout)
+
+    def forward(self, x: Seq) -> Seq:
+        """(B, T, dim_in) -> (B, T, dim)."""
+        return x.with_data(self.dropout(self.linear(self.norm(x.data))))

@@ -1,0 +1,54 @@
+"""One transformer layer, norm first or last."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from speechunits.nn.attention import SelfAttention
+
+
+class TransformerLayer(nn.Module):
+    """Self-attention and feed-forward with residuals (Vaswani et al. 2017; GELU as in BERT and wav2vec 2.0).
+
+    Args:
+        dim: features.
+        ffn: inner features of the feed-forward part.
+        heads: of attention.
+        dropout: after attention and after the feed-forward part.
+        attention_dropout: on attention weights.
+        activation_dropout: inside the feed-forward part.
+        norm_first: LayerNorm before each part (large models) instead of after its residual (base).
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        ffn: int,
+        heads: int,
+        dropout: float = 0.1,
+        attention_dropout: float = 0.1,
+        activation_dropout: float = 0.0,
+        norm_first: bool = False,
+    ) -> None:
+        super().__init__()
+        self.attention = SelfAttention(dim, heads, attention_dropout)
+        self.attention_norm, self.ffn_norm = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.up, self.down = nn.Linear(dim, ffn), nn.Linear(ffn, dim)
+        self.dropout, self.activation_dropout = nn.Dropout(dropout), nn.Dropout(activation_dropout)
+        self.norm_first = norm_first
+        for part in (self.attention.qkv, self.attention.out, self.up, self.down):  # fairseq: init_bert_params
+            nn.init.normal_(part.weight, std=0.02)
+            nn.init.zeros_(part.bias)
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D), before the residual."""
+        return self.dropout(self.down(self.activation_dropout(F.gelu(self.up(x)))))
+
+    def forward(self, x: Tensor, keys: Tensor | None = None) -> Tensor:
+        """(B, T, D), keys (B, 1, 1, T) bool or None -> (B, T, D)."""
+        if self.norm_first:
+            x = x + self.dropout(self.attention(self.attention_norm(x), keys))
+            return x + self.feed_forward(self.ffn_norm(x))
+        x = self.attention_norm(x + self.dropout(self.attention(x, keys)))
+        return self.ffn_norm(x + self.feed_forward(x))

@@ -1,0 +1,1 @@
+"""Read an answer, read the truth, count: ``counts(frames, batch)`` before a pass, ``forward(passes, batch) -> Terms``."""

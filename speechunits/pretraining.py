@@ -1,0 +1,55 @@
+"""SSLModel: views -> passes -> objectives. The thirty lines that replace every paper's forward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor, nn
+
+from speechunits.encoder import SpeechEncoder
+from speechunits.objectives.passes import Passes
+from speechunits.part import Part, fill, fill_all
+from speechunits.protocols import Batch
+from speechunits.seq import Seq
+from speechunits.stream import Stream
+from speechunits.term import Term
+
+
+class SSLModel(nn.Module):
+    """A SpeechEncoder and the objectives it is pre-trained with.
+
+    Args:
+        encoder: what is learned.
+        objectives: by name; filled with ``dim``, ``hop`` and ``streams``. Their terms are called ``name/term``.
+        teacher: filled with ``encoder``; sees the same audio unmasked.
+        views: audio -> list of audios; None = the audio alone.
+        streams: fields of stored codes that the data offers, supplied by the recipe.
+    """
+
+    def __init__(
+        self,
+        encoder: SpeechEncoder,
+        objectives: Mapping[str, Part[nn.Module]],
+        teacher: Part[nn.Module] | None = None,
+        views: Callable[[Seq], list[Seq]] | None = None,
+        *,
+        streams: Mapping[str, Stream],
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.objectives = nn.ModuleDict(fill_all(objectives, dim=encoder.dim, hop=encoder.hop, streams=streams))
+        self.teacher = None if teacher is None else fill(teacher, encoder=encoder)
+        self.views = views or (lambda audio: [audio])
+
+    def counts(self, batch: Batch) -> dict[str, Tensor]:
+        """The ``den`` of every weighted term, from lengths and draws (see ``protocols.Trainable``)."""
+        audios = self.views(batch["audio"])
+        frames = [self.encoder.frames(audio, batch["draws"], f"mask:{i}") for i, audio in enumerate(audios)]
+        return {f"{n}/{k}": c for n, o in self.objectives.items() for k, c in o.counts(frames, batch).items()}
+
+    def terms(self, batch: Batch) -> dict[str, Term]:
+        """One forward pass (see ``protocols.Trainable``)."""
+        audios = self.views(batch["audio"])
+        student = [self.encoder(audio, batch["draws"], f"mask:{i}") for i, audio in enumerate(audios)]
+        passes = Passes(student, None if self.teacher is None else self.teacher(batch["audio"]))
+        return {f"{n}/{k}": t for n, o in self.objectives.items() for k, t in o(passes, batch).items()}
