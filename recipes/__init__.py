@@ -1,0 +1,1 @@
+"""Verbs: one readable script per kind of run; `speechunits run NAME ...` is `python -m recipes.NAME ...`."""
