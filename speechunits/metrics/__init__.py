@@ -1,0 +1,1 @@
+"""Measures of units, features and text: pure functions with thin Measures on top."""

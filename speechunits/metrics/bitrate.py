@@ -1,0 +1,91 @@
+"""Bitrate: the bits per second that units cost, and the Interspeech-2024 figure that bears the same name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from speechunits.config import UserError
+from speechunits.metrics.contingency import entropy
+from speechunits.metrics.utterance_rows import UtteranceRows
+
+
+def entropy_bitrate(tokens: Tensor, seconds: float) -> float:
+    """Bits per second of tokens (N,) spoken in ``seconds``: N / seconds * entropy of the tokens in bits.
+
+    ZeroSpeech 2019 (Dunbar et al., https://arxiv.org/abs/1904.11469), section 4. nan without tokens.
+    """
+    if not len(tokens):
+        return math.nan
+    return len(tokens) / seconds * entropy(torch.bincount(tokens)) / math.log(2)
+
+
+def dsu_bitrate(tokens: Sequence[int], vocab: Sequence[int], seconds: float) -> float:
+    """Sum over streams of log2(tokens / second) + log2(vocabulary) for one utterance: not bits per second.
+
+    ``calculate_bitrate.py`` of the Interspeech 2024 discrete speech unit challenge
+    (https://github.com/espnet/espnet/blob/master/egs2/TEMPLATE/asr1/pyscripts/utils/calculate_bitrate.py).
+
+    Args:
+        tokens: how many tokens each stream has.
+        vocab: how many different ones it could have.
+    """
+    return sum(math.log2(n / seconds) + math.log2(v) for n, v in zip(tokens, vocab, strict=True))
+
+
+class Bitrate(UtteranceRows):
+    """``bitrate`` and ``bitrate_dedup`` in bits/s, ``dsu_bitrate`` and ``dsu_bitrate_dedup`` on the challenge's scale.
+
+    Reads ``outputs["units"]`` (B, T) or (B, T, K), ``batch["ids"]`` and, where units have lost their hop,
+    ``batch["audio"]`` for the durations. Codebooks are coded apart: their bits add up. ``_dedup`` counts a run of equal
+    units in a codebook as one token and does not pay for its length. ``dsu_`` figures are means over utterances.
+
+    Args:
+        vocab: codes per codebook, (V_1, ..., V_K).
+    """
+
+    def __init__(self, *, vocab: tuple[int, ...]) -> None:
+        super().__init__()
+        self.vocab = vocab
+
+    def update(self, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> None:
+        """Take in one batch.
+
+        Raises:
+            UserError: neither units nor audio tell the duration, or an utterance has no units.
+        """
+        seq, units = self.units(outputs, "units")
+        if seq.data.size(2) != len(self.vocab):
+            raise ValueError(f"units have {seq.data.size(2)} codebooks and vocab {self.vocab} names {len(self.vocab)}")
+        clock = batch.get("audio", seq)
+        if clock.hop is None:
+            raise UserError("bitrate needs durations and these units have no hop; add the field 'audio' to the batch")
+        for key, x, frames in zip(self.need(batch, "ids"), units, clock.lengths.tolist(), strict=True):
+            if not len(x) or not frames:
+                raise UserError(f"{key}: no units, so there is no bitrate; leave utterances this short out")
+            self.put(key, units=x.int(), seconds=torch.tensor(float(frames * clock.hop), dtype=torch.float64))
+
+    def compute(self) -> dict[str, float]:
+        """The results over everything seen.
+
+        Raises:
+            UserError: no utterance was seen.
+        """
+        rows = self.rows()
+        seconds = [float(r["seconds"]) for r in rows]
+        whole = [list(r["units"].unbind(1)) for r in rows]
+        short = [[torch.unique_consecutive(x) for x in streams] for streams in whole]
+        out = {}
+        for suffix, utterances in (("", whole), ("_dedup", short)):
+            streams = [torch.cat(stream) for stream in zip(*utterances, strict=True)]
+            each = [
+                dsu_bitrate([len(x) for x in streams], self.vocab, s)
+                for streams, s in zip(utterances, seconds, strict=True)
+            ]
+            out["bitrate" + suffix] = sum(entropy_bitrate(x, sum(seconds)) for x in streams)
+            out["dsu_bitrate" + suffix] = sum(each) / len(each)
+        return out
