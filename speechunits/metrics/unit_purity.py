@@ -25,7 +25,7 @@ class UnitPurity(UtteranceRows):
         """Take in one batch.
 
         Raises:
-            ValueError: an utterance's units and phones differ in duration by more than 0.1 s and two of the longer frames.
+            ValueError: units and phones of an utterance differ by more than 0.1 s and two of the longer frames.
         """
         units, _ = self.units(outputs, "units")
         phones: Seq = self.need(batch, "phones")
