@@ -11,6 +11,7 @@ from speechunits.errors import UserError
 from speechunits.signature import accepted
 
 T = TypeVar("T")
+K = TypeVar("K")
 Part = T | Callable[..., T]
 Tree = dict[str, Any]
 
@@ -44,10 +45,15 @@ def fill(part: Part[T], **supplied: Any) -> T:
 
 def fill_all(parts: Mapping[str, Part[T]], **supplied: Any) -> dict[str, T]:
     """``fill`` each; all that fail are reported together."""
+    return all_of({name: partial(fill, part, **supplied) for name, part in parts.items()})
+
+
+def all_of(makes: Mapping[K, Callable[[], T]]) -> dict[K, T]:
+    """Call each; all that fail are reported together."""
     out, bad = {}, []
-    for name, part in parts.items():
+    for key, make in makes.items():
         try:
-            out[name] = fill(part, **supplied)
+            out[key] = make()
         except ConfigError as error:
             bad += error.mistakes
     if bad:
@@ -62,9 +68,21 @@ def call(make: Callable[..., Any], arguments: Tree, node: Tree, path: str) -> An
         raise
     except (ValueError, TypeError) as error:
         raise ConfigError([f"{path or '(top)'}: {getattr(make, '__name__', make)}: {error}"]) from error
-    if hasattr(made, "__dict__"):
+    except Exception as error:  # not the user's mistake, or not surely: the traceback stays, with the place
+        if not hasattr(error, "__notes__"):
+            error.add_note(f"while building {path or '(top)'}")
+        raise
+    if hasattr(made, "__dict__") and not hasattr(made, "_node"):
+        node = {k: _described(arguments[k], v) if k in arguments else v for k, v in node.items()}
         object.__setattr__(made, "_node", node)  # past nn.Module's bookkeeping: a plain dict, never state
     return made
+
+
+def _described(argument: Any, node: Any) -> Any:
+    """The configuration of an argument: a part restored from a folder is described by what it is, not by the path."""
+    if isinstance(argument, list) and isinstance(node, list):
+        return [_described(a, n) for a, n in zip(argument, node, strict=True)]
+    return getattr(argument, "_node", node)
 
 
 def node_of(made: Any) -> Tree:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor, nn
 
 from speechunits.encoder import SpeechEncoder
@@ -53,3 +54,10 @@ class SSLModel(nn.Module):
         student = [self.encoder(audio, batch["draws"], f"mask:{i}") for i, audio in enumerate(audios)]
         passes = Passes(student, None if self.teacher is None else self.teacher(batch["audio"]))
         return {f"{n}/{k}": t for n, o in self.objectives.items() for k, t in o(passes, batch).items()}
+
+    @torch.no_grad()
+    def predict(self, batch: Batch) -> dict[str, Seq]:
+        """``units``: the codes (B, T, K) that the first objective with a prediction gives frames it sees unmasked."""
+        look = self.encoder(batch["audio"])
+        codes = (o.predict(look) for o in self.objectives.values() if hasattr(o, "predict"))
+        return {"units": first} if (first := next(codes, None)) is not None else {}

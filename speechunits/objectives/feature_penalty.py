@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from speechunits.encoder import Frames
@@ -13,7 +14,7 @@ from speechunits.term import Term
 
 
 class FeaturePenalty(nn.Module):
-    """Mean square of the frontend's output on real frames, in float32 (fairseq ``features_pen``; wav2vec 2.0).
+    """Mean square of the frontend's output on real frames, in float32 or better (fairseq ``features_pen``; wav2vec 2.0).
 
     Args:
         weight: HuBERT base and wav2vec 2.0 base: 10.
@@ -30,5 +31,6 @@ class FeaturePenalty(nn.Module):
     def forward(self, passes: Passes, batch: Batch) -> dict[str, Term]:
         """``square``: mean over frames and features."""
         look = passes.student[0]
-        square = look.clean.data.float().square().mean(-1)
+        x = look.clean.data
+        square = x.to(torch.promote_types(x.dtype, torch.float32)).square().mean(-1)
         return {"square": Term((square * look.frames.valid).sum(), look.frames.valid.sum(), self.weight)}

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speechunits.encoder import Frames
+from speechunits.encoder import Frames, Pass
 from speechunits.objectives.passes import Passes
 from speechunits.part import Part, fill
 from speechunits.protocols import Batch
@@ -94,3 +94,11 @@ class MaskedPrediction(nn.Module):
                     seen = out.get(name)
                     out[name] = Term(num, den, w) if seen is None else Term(seen.num + num, seen.den + den, w)
         return out
+
+    @torch.no_grad()
+    def predict(self, look: Pass) -> Seq:
+        """The likeliest code of every frame, (B, T, K), -1 on padding: units without a k-means."""
+        answer = look.read(self.read)
+        scores = self.head(answer.data.flatten(0, 1))
+        codes = torch.stack([s.argmax(-1) for s in scores], -1).view(*answer.data.shape[:2], len(scores))
+        return answer.with_data(codes.masked_fill(~answer.valid[..., None], -1))

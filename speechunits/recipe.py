@@ -1,0 +1,124 @@
+"""What every recipe's command line shares: ``python -m recipes.X system.yaml key=value ...``.
+
+A recipe is a function whose keyword arguments are the top-level keys of its configuration; its signature is their
+schema. Every recipe has ``out``, the folder it writes; a finished folder carries ``_COMPLETE.json`` and is not made
+twice, an unfinished one is taken up where it stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import inspect
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from speechunits import store
+from speechunits.config import dump, load
+from speechunits.errors import UserError
+from speechunits.part import ConfigError, Tree
+from speechunits.signature import mistakes
+
+MARK = "_COMPLETE.json"
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` for this process.
+
+    Raises:
+        UserError: another run is writing there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / ".lock", "w")  # noqa: SIM115  held as long as the block runs
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another out=") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{folder}: another run is writing there; wait for it, or choose another out=") from None
+        yield
+
+
+def _differences(a: Any, b: Any, at: str = "") -> list[str]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return [d for k in sorted({*a, *b}) for d in _differences(a.get(k), b.get(k), f"{at}.{k}" if at else str(k))]
+    return [] if a == b else [f"{at}: {a!r} there, {b!r} now"]
+
+
+def finished(out: Path, tree: Tree) -> dict[str, Any] | None:
+    """The mark of a folder that ``tree`` made, or None if it is not finished.
+
+    Raises:
+        UserError: it was made, or begun, with another configuration.
+    """
+    begun = out / "config.json"
+    if begun.is_file():
+        differ = _differences(store.read_json(begun), json.loads(json.dumps(tree)))
+        if differ:
+            more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
+            raise UserError(
+                f"{out}: made with another configuration ({'; '.join(differ[:3])}{more}); "
+                "delete the folder to make it anew, or choose another out="
+            )
+    return store.read_json(out / MARK) if (out / MARK).is_file() else None
+
+
+def run(recipe: Callable[..., dict[str, Any] | None], argv: list[str]) -> dict[str, Any]:
+    """Load, check, run, mark. Returns the recipe's figures.
+
+    Raises:
+        UserError: anything the user can mend.
+    """
+    tree = load(*argv)
+    if found := list(mistakes({"_target_": f"{recipe.__module__}.{recipe.__name__}", **tree}, "", False)):
+        raise ConfigError(found)
+    out = Path(tree["out"])
+    with claimed(out):
+        mark = finished(out, tree)
+        if mark is not None:
+            print(f"{out}: finished already ({mark['seconds']:.0f} s); delete it to make it anew")
+            return mark
+        store.write_json(out / "config.json", tree)
+        store.write_text(out / "config.yaml", dump(tree))
+        begin = time.monotonic()
+        figures = recipe(**tree) or {}
+        mark = {"seconds": round(time.monotonic() - begin, 1), "command": " ".join(argv), **figures}
+        store.write_json(out / MARK, mark)
+        return mark
+
+
+def main(recipe: Callable[..., dict[str, Any] | None]) -> None:
+    """Entry point of ``python -m recipes.X``: exit 0, or 2 after one sentence about what to mend."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        module = inspect.getmodule(recipe)
+        print((module.__doc__ or "").strip())
+        print(f"\nkeys: {', '.join(str(p) for p in inspect.signature(recipe).parameters.values())}")
+        return
+    with exit_codes():
+        run(recipe, sys.argv[1:])
+
+
+@contextlib.contextmanager
+def exit_codes() -> Iterator[None]:
+    """Turn what the user can mend into one sentence on stderr and exit code 2."""
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        print(
+            f"error: {error.filename or 'disk'}: {error.strerror}; free some space or choose another place",
+            file=sys.stderr,
+        )
+        sys.exit(2)
