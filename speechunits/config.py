@@ -1,4 +1,4 @@
-"""Plain YAML in, built objects out: ``load`` merges files and overrides, ``check`` finds all mistakes, ``build`` builds.
+"""Plain YAML in, built objects out: ``load`` merges files and overrides, ``check`` finds mistakes, ``build`` builds.
 
 A mapping with ``_target_`` (a dotted path) is a call; its other keys are the constructor's arguments. The constructor
 is the schema. A required keyword-only argument (``dim``, ``hop``, ``streams``) is not typed in YAML: the parent
@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from speechunits.errors import UserError as UserError
 from speechunits.part import ConfigError as ConfigError
-from speechunits.part import Slot, Tree, call
+from speechunits.part import Slot, Tree, all_of, call
 from speechunits.signature import accepted, locate, mistakes
 
 # ------------------------------------------------------------------------------------------------ load
@@ -41,18 +41,22 @@ def find(path: str | Path, beside: Path | None = None) -> Path:
 
 def merge(under: Any, over: Any) -> Any:
     """Mappings merge key by key, null removes, a node whose ``_target_`` changes is replaced whole."""
-    if not (isinstance(under, Mapping) and isinstance(over, Mapping)):
+    if not isinstance(over, Mapping):
         return over
-    out = {} if over.get("_target_", under.get("_target_")) != under.get("_target_") else dict(under)
+    kept = under if isinstance(under, Mapping) else {}
+    replaced = "_target_" in kept and kept["_target_"] != over.get("_target_", kept["_target_"])
+    out = {} if replaced else dict(kept)
     for key, value in over.items():
         if value is None:
             out.pop(key, None)
         else:
-            out[key] = merge(out.get(key, {}) if isinstance(value, Mapping) else None, value)
+            out[key] = merge(out.get(key), value)
     return out
 
 
-def _read(path: Path) -> Tree:
+def _read(path: Path, above: tuple[Path, ...] = ()) -> Tree:
+    if path.resolve() in above:
+        raise UserError(f"{path}: includes itself through {above[-1]}; delete one of the includes")
     try:
         tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except Exception as error:  # YAML and OmegaConf raise many kinds; the user needs the file and the place
@@ -60,13 +64,16 @@ def _read(path: Path) -> Tree:
     if not isinstance(tree, dict):
         raise UserError(f"{path}: the top level must be a mapping of keys, found {type(tree).__name__}")
     out: Tree = {}
-    for name in tree.pop("include", []):
-        out = merge(out, _read(find(name, path.parent)))
+    include = tree.pop("include", None) or []
+    for name in [include] if isinstance(include, str) else include:
+        out = merge(out, _read(find(name, path.parent), (*above, path.resolve())))
     return merge(out, tree)
 
 
 def load(*sources: str | Path | Mapping[str, Any]) -> Tree:
     """Merge ``sources`` in order: YAML paths (their ``include:`` first), mappings, and ``key.path=value`` overrides.
+
+    A ``Path`` is always a file; a string with ``=`` is always an override.
 
     Raises:
         UserError: a file is missing or unreadable, or an override is not ``key=value``.
@@ -75,10 +82,10 @@ def load(*sources: str | Path | Mapping[str, Any]) -> Tree:
     for source in sources:
         if isinstance(source, Mapping):
             tree = merge(tree, source)
-        elif str(source).endswith((".yaml", ".yml")) and "=" not in str(source):
+        elif isinstance(source, Path) or (source.endswith((".yaml", ".yml")) and "=" not in source):
             tree = merge(tree, _read(find(source)))
-        elif "=" in str(source):
-            tree = merge(tree, OmegaConf.to_container(OmegaConf.from_dotlist([str(source)]), resolve=False))
+        elif "=" in source:
+            tree = merge(tree, OmegaConf.to_container(OmegaConf.from_dotlist([source]), resolve=False))
         else:
             raise UserError(f"'{source}' is neither a .yaml file nor key=value")
     try:
@@ -99,15 +106,14 @@ def dump(tree: Mapping[str, Any]) -> str:
 
 def _make(node: Any, path: str, supplied: Mapping[str, Any]) -> Any:
     if isinstance(node, list):
-        return [_make(v, f"{path}[{i}]", {}) for i, v in enumerate(node)]
+        return list(all_of({i: partial(_make, v, f"{path}[{i}]", {}) for i, v in enumerate(node)}).values())
     if not isinstance(node, dict):
         return node
+    inside = {k: v for k, v in node.items() if k not in ("_target_", "_partial_")}
+    arguments = all_of({k: partial(_make, v, f"{path}.{k}" if path else k, {}) for k, v in inside.items()})
     if "_target_" not in node:
-        return {k: _make(v, f"{path}.{k}" if path else k, {}) for k, v in node.items()}
+        return arguments
     make = locate(node["_target_"])
-    arguments = {
-        k: _make(v, f"{path}.{k}" if path else k, {}) for k, v in node.items() if k not in ("_target_", "_partial_")
-    }
     if node.get("_partial_"):
         return partial(make, **arguments)
     takes = accepted(make)
@@ -131,9 +137,38 @@ def check(tree: Any, *, stored: bool = False) -> list[str]:
 def build(tree: Any, *, stored: bool = False, **supplied: Any) -> Any:
     """Check ``tree``, then build it; ``supplied`` are the keyword-only arguments of the root.
 
+    A root that still lacks some of them comes back as a ``Slot`` (see ``part.fill``).
+
     Raises:
         ConfigError: with all mistakes at once.
     """
     if found := check(tree, stored=stored):
         raise ConfigError(found)
     return _make(tree, "", supplied)
+
+
+def check_build(tree: Any, *, at: str = "", stored: bool = False, **supplied: Any) -> list[str]:
+    """Every mistake that ``check`` finds; if none, every mistake of a build on torch's meta device.
+
+    Nothing is allocated and no weights are read: parts say what they give and need (dim, hop, streams, vocab) in their
+    constructors, and what does not meet is reported with its path, siblings together.
+
+    Args:
+        tree: a plain tree from ``load``.
+        at: where ``tree`` lies in the whole configuration; begins every path.
+        stored: see ``check``.
+        supplied: keyword-only arguments of the root.
+    """
+    import torch
+
+    if found := list(mistakes(tree, at, stored)):
+        return found
+    try:
+        with torch.device("meta"):
+            _make(tree, at, supplied)
+    except ConfigError as error:
+        return error.mistakes
+    except Exception as error:
+        place = " ".join(getattr(error, "__notes__", [])) or f"while building {at or '(top)'}"
+        return [f"{place.removeprefix('while building ')}: {type(error).__name__}: {' '.join(str(error).split())}"]
+    return []

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from speechunits.errors import UserError
 from speechunits.signature import accepted
 
 T = TypeVar("T")
 K = TypeVar("K")
-Part = T | Callable[..., T]
+Part: TypeAlias = T | Callable[..., T]
 Tree = dict[str, Any]
 
 

@@ -29,7 +29,8 @@ class Seq:
     def __post_init__(self) -> None:
         if self.data.dim() < 2 or self.lengths.shape != self.data.shape[:1]:
             raise ValueError(
-                f"Seq needs data (B, T, ...) and lengths (B,), got {tuple(self.data.shape)} and {tuple(self.lengths.shape)}"
+                f"Seq needs data (B, T, ...) and lengths (B,), "
+                f"got {tuple(self.data.shape)} and {tuple(self.lengths.shape)}"
             )
 
     @property
@@ -52,7 +53,7 @@ class Seq:
         return replace(self, data=self.data.pin_memory(), lengths=self.lengths.pin_memory())
 
     def at(self, hop: Fraction | None, frames: int) -> Seq:
-        """The same stream at another rate, exactly ``frames`` long: every n-th frame going down, each repeated going up.
+        """The same stream at another rate, ``frames`` long: every n-th frame going down, each repeated going up.
 
         Frame t of the result starts where frame t of the coarser grid starts, so nothing shifts in time. Missing
         frames are padded, surplus ones cut; ``lengths`` say which are real.

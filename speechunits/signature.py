@@ -10,7 +10,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from speechunits.errors import UserError
 
@@ -64,8 +64,10 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, a) for a in args)
     if origin is Literal:
         return value in args
+    if hint in (Any, object) or isinstance(hint, TypeVar):
+        return True
     if hint is bool or isinstance(value, bool):
-        return isinstance(value, bool) and hint in (bool, Any, object) or not isinstance(hint, type)
+        return hint is bool and isinstance(value, bool)
     if hint is int:
         return isinstance(value, int)
     if hint is float:
@@ -75,11 +77,13 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint is Fraction:
         return isinstance(value, (int, str))
     kind = origin or hint
-    if isinstance(kind, type) and issubclass(kind, Mapping):
-        return isinstance(value, Mapping)
-    if isinstance(kind, type) and issubclass(kind, Sequence):
+    if not isinstance(kind, type) or getattr(kind, "_is_protocol", False):
+        return True
+    if issubclass(kind, Mapping):
+        return isinstance(value, Mapping) and all(_fits(v, args[1]) for v in value.values() if args)
+    if issubclass(kind, Sequence):
         return isinstance(value, list) and all(_fits(v, args[0]) for v in value if args)
-    return not (kind is type(None) and value is not None)
+    return isinstance(value, kind)  # a part must be a mapping with _target_
 
 
 def _says(hint: Any) -> str:

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from speechunits import __version__
-from speechunits.config import build, dump, load
+from speechunits.config import ConfigError, build, dump, load
 from speechunits.errors import UserError
 from speechunits.part import Tree, node_of
 from speechunits.signature import accepted, locate
@@ -47,22 +47,31 @@ def writing(path: str | Path) -> Iterator[Path]:
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(aside)  # of a killed process with the same number, as in restarted containers
         yield aside
         if aside.is_dir() and path.exists():
             old = path.with_name(f".{path.name}.{os.getpid()}.old")
             os.rename(path, old)
-            os.rename(aside, path)
-            shutil.rmtree(old)
+            try:
+                os.rename(aside, path)
+            except OSError:
+                os.rename(old, path)
+                raise
+            _remove(old)
         else:
             os.replace(aside, path)
     except (OSError, SafetensorError) as error:
         why = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be written ({why}); free some space or choose another place") from error
     finally:
-        if aside.is_dir():
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            aside.unlink(missing_ok=True)
+        _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -127,6 +136,11 @@ def fingerprint(node: Tree, tensors: Mapping[str, Tensor]) -> str:
     return hashlib.sha256(f"{FORMAT}|{hash_tensors(tensors)}|{arguments}".encode()).hexdigest()[:16]
 
 
+def identity(module: nn.Module) -> str:
+    """The fingerprint of a built module, as ``save`` would give it."""
+    return fingerprint(_complete(node_of(module), differing=False), module.state_dict())
+
+
 # ------------------------------------------------------------------------------------------------ artefacts
 
 
@@ -170,8 +184,9 @@ def read_meta(folder: str | Path) -> dict[str, Any]:
     if not (folder / "meta.json").is_file():
         raise UserError(f"{folder}: not an artefact folder (meta.json is missing); give a folder that a recipe saved")
     meta = read_json(folder / "meta.json")
-    if not isinstance(meta, dict) or meta.get("format", 0) > FORMAT or "fingerprint" not in meta:
-        raise UserError(f"{folder}: written by a newer speechunits or damaged; this one reads format {FORMAT}")
+    needs = {"format", "fingerprint", "config_sha256", "weights_sha256"}
+    if not isinstance(meta, dict) or not needs <= meta.keys() or meta["format"] not in range(1, FORMAT + 1):
+        raise UserError(f"{folder}/meta.json: of a newer speechunits or damaged; this one reads format {FORMAT}")
     return meta
 
 
@@ -192,15 +207,21 @@ def read_node(folder: str | Path) -> Tree:
 
 
 def restore(folder: str | Path, device: str | torch.device = "cpu", expect: type | None = None) -> Any:
-    """Rebuild what ``save`` wrote, weights checked, in eval mode.
+    """Rebuild what ``save`` wrote, weights checked, in eval mode; on torch's meta device without reading weights.
 
     Raises:
         UserError: a file is missing, damaged, or holds something else than ``expect``.
     """
     meta, node = read_meta(folder), read_node(folder)
-    module = build(node, stored=True)
+    try:
+        module = build(node, stored=True)
+    except ConfigError as error:
+        raise UserError(f"{folder}: does not fit this version of the code: {error}") from error
+    module.fingerprint = meta["fingerprint"]
     if expect is not None and not isinstance(module, expect):
         raise UserError(f"{folder}: holds a {type(module).__name__}, but a {expect.__name__} is needed here")
+    if torch.get_default_device().type == "meta":
+        return module.eval()
     path = Path(folder) / "weights.safetensors"
     try:
         tensors = load_file(path)
@@ -208,6 +229,8 @@ def restore(folder: str | Path, device: str | torch.device = "cpu", expect: type
         raise UserError(f"{path}: missing or damaged ({error}); save the artefact again") from error
     if hash_tensors(tensors) != meta["weights_sha256"]:
         raise UserError(f"{path}: its checksum does not match meta.json; the file is damaged or was exchanged")
-    module.load_state_dict(tensors)
-    module.fingerprint = meta["fingerprint"]
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UserError(f"{path}: does not fit this version of the code: {' '.join(str(error).split())}") from error
     return module.to(device).eval()

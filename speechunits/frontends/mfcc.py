@@ -26,7 +26,7 @@ def _deltas(x: Seq) -> Tensor:
 
 
 class MFCC(nn.Module):
-    """Kaldi MFCC (13 cepstra of 23 bands, lifter 22, C0 instead of energy) with first and second derivatives: 39 values.
+    """Kaldi MFCC (13 cepstra of 23 bands, lifter 22, C0 instead of energy) with two orders of derivatives: 39 values.
 
     Exactly fairseq's ``simple_kmeans/dump_mfcc_feature.py``: ``torchaudio.compliance.kaldi.mfcc(use_energy=False)``
     defaults, then ``compute_deltas`` twice, 100 Hz, no mean or variance normalisation.

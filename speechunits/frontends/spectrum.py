@@ -1,4 +1,4 @@
-"""Kaldi's short-time spectrum for padded batches: what log-mel and MFCC share. Reference: torchaudio.compliance.kaldi."""
+"""Kaldi's spectrum for padded batches: shared by log-mel and MFCC. Reference: torchaudio.compliance.kaldi."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Span drawing: which frames (or channels) of each utterance are hidden. Reference: fairseq ``compute_mask_indices``."""
+"""Span drawing: which frames or channels of each utterance are hidden. Reference: fairseq ``compute_mask_indices``."""
 
 from __future__ import annotations
 
@@ -22,10 +22,15 @@ class Spans:
         other: second parameter of ``kind``.
         minimum: spans at least, however short the utterance.
         overlap: spans may overlap.
-        space: frames at least between spans, where they may not.
+        space: frames at least between spans, where they may not overlap.
         same_count: hide the same number of frames in every utterance of a batch (couples a batch: results then depend
             on batch-mates).
         holes: share of the hidden frames shown again.
+
+    An utterance always keeps a visible frame; one of a single frame is never hidden.
+
+    Raises:
+        ValueError: a number outside its range.
     """
 
     share: float = 0.8
@@ -37,6 +42,12 @@ class Spans:
     space: int = 1
     same_count: bool = False
     holes: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.length < 1 or self.share < 0 or self.minimum < 0 or self.space < 0 or not 0 <= self.holes <= 1:
+            raise ValueError("spans need length >= 1, share, minimum and space >= 0 and holes between 0 and 1")
+        if self.other < 0 or (self.kind == "uniform" and self.other > 2 * self.length):
+            raise ValueError(f"other = {self.other} does not suit {self.kind} spans of length {self.length}")
 
     def draw(self, sizes: Sequence[int], generators: Sequence[np.random.Generator], width: int) -> np.ndarray:
         """(B, width) bool, True = hidden; utterance i uses ``generators[i]`` alone (but for ``same_count``)."""
@@ -91,7 +102,7 @@ class Spans:
             if not room.sum():
                 break
             s, e = parts.pop(int(rng.choice(len(parts), p=room / room.sum())))
-            start = int(rng.integers(s, e - length))
+            start = int(rng.integers(s, max(e - length, s + 1)))
             out.append(np.arange(start, start + length))
             if start - s - self.space >= shortest:
                 parts.append((s, start - self.space + 1))

@@ -37,7 +37,7 @@ class SelfAttention(nn.Module):
         if dropout and not x.is_cuda:
             scores = (q @ k.transpose(-1, -2)) * (d // self.heads) ** -0.5
             if keys is not None:
-                scores = scores.masked_fill(~keys, float("-inf"))
+                scores = scores.masked_fill(~keys, torch.finfo(scores.dtype).min)  # -inf: NaN without any real key
             y = F.dropout(torch.softmax(scores, -1), dropout) @ v
         else:
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=keys, dropout_p=dropout)

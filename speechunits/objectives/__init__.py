@@ -1,1 +1,1 @@
-"""Read an answer, read the truth, count: ``counts(frames, batch)`` before a pass, ``forward(passes, batch) -> Terms``."""
+"""Read an answer and the truth, count: ``counts(frames, batch)`` before a pass, ``forward(passes, batch) -> Terms``."""

@@ -14,7 +14,7 @@ from speechunits.term import Term
 
 
 class FeaturePenalty(nn.Module):
-    """Mean square of the frontend's output on real frames, in float32 or better (fairseq ``features_pen``; wav2vec 2.0).
+    """Mean square of the frontend's output on real frames, at least in float32 (fairseq ``features_pen``; wav2vec 2.0).
 
     Args:
         weight: HuBERT base and wav2vec 2.0 base: 10.

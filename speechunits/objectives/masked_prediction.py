@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Literal
 
 import torch
@@ -18,20 +19,26 @@ from speechunits.stream import Stream
 from speechunits.term import Term
 
 
+def _exact(scores: Tensor) -> Tensor:
+    """float32, or float64 where it is that already."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
+
+
 class MaskedPrediction(nn.Module):
     """Cross-entropy of codes at masked frames (HuBERT, Hsu et al. 2021, eq. 1 and 2), summed and counted exactly.
 
-    The frames are gathered first, so the head is one GEMM over what is scored; scores are float32. Several label sets
-    are several objectives; an intermediate-layer loss is one with ``read="layer:4"``.
+    The frames are gathered first, so the head is one GEMM over what is scored; scores are at least float32. Several
+    label sets are several objectives; an intermediate-layer loss is one with ``read="layer:4"``.
 
     Args:
-        target: where codes come from; filled with ``streams``.
+        target: where codes come from; filled with ``streams``, ``hop`` and ``dim``.
         head: frames to scores; filled with ``dim`` and ``vocab``.
         read: where the answer is read: "final", "layer:N", "branch:NAME".
         frames: which real frames are scored: "masked", "unmasked" or "all".
-        unmasked_weight: also score the unmasked frames with this weight (HuBERT's alpha: 1 - this; 0 = do not).
+        unmasked_weight: also score the unmasked frames with this weight, as a mean of their own (HuBERT's alpha:
+            1 - this; 0 = do not).
         weight: in the loss.
-        dim, streams: supplied by the model.
+        dim, hop, streams: supplied by the model.
     """
 
     def __init__(
@@ -44,10 +51,11 @@ class MaskedPrediction(nn.Module):
         weight: float = 1.0,
         *,
         dim: int,
+        hop: Fraction,
         streams: Mapping[str, Stream],
     ) -> None:
         super().__init__()
-        self.target = fill(target, streams=streams, dim=dim)
+        self.target = fill(target, streams=streams, hop=hop, dim=dim)
         self.vocab: tuple[int, ...] = self.target.vocab
         self.head = fill(head, dim=dim, vocab=self.vocab)
         self.read, self.weight = read, weight
@@ -73,7 +81,7 @@ class MaskedPrediction(nn.Module):
         return out
 
     def forward(self, passes: Passes, batch: Batch) -> dict[str, Term]:
-        """``ce`` (nats per frame and codebook) and ``accuracy``; with ``unmasked_`` before them for the other frames."""
+        """``ce`` (nats per frame and codebook) and ``accuracy``; ``unmasked_ce`` ... for the other frames."""
         out: dict[str, Term] = {}
         for look in passes.student:
             answer = look.read(self.read).data
@@ -82,8 +90,8 @@ class MaskedPrediction(nn.Module):
                 keep = look.frames.pick(which) & known
                 scores, truth = self.head(answer[keep]), codes[keep]
                 ce = sum(
-                    (F.cross_entropy(s.float(), truth[:, k], reduction="sum") for k, s in enumerate(scores)),
-                    start=answer.new_zeros((), dtype=torch.float32),
+                    (F.cross_entropy(_exact(s), truth[:, k], reduction="sum") for k, s in enumerate(scores)),
+                    start=torch.zeros((), device=answer.device),
                 )
                 hits = sum(
                     ((s.argmax(-1) == truth[:, k]).sum() for k, s in enumerate(scores)),
