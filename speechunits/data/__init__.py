@@ -1,0 +1,1 @@
+"""Audio and labels from lhotse manifests: the only package that imports lhotse."""

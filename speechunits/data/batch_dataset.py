@@ -1,0 +1,105 @@
+"""BatchDataset: from planned cut numbers to a batch. Runs inside loader workers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from torch.utils.data import Dataset
+
+from speechunits.data.cuts import Cuts
+from speechunits.data.field import BadAudio, Field
+from speechunits.data.transform import Transform
+from speechunits.draws import draws
+from speechunits.errors import UserError
+from speechunits.stream import Stream
+
+
+class Planned(NamedTuple):
+    """One batch to load. spares: cuts to borrow one of, in this order, if no cut of ``rows`` can be read."""
+
+    epoch: int
+    rows: tuple[int, ...]
+    spares: tuple[int, ...] = ()
+
+
+class Loaded(NamedTuple):
+    """A batch, what could not be read (cut id -> reason), and the UserError, if any.
+
+    An exception that crosses from a worker would arrive as a page of traceback.
+    """
+
+    batch: dict[str, Any]
+    bad: dict[str, str]
+    refused: str | None = None
+
+
+class BatchDataset(Dataset):
+    """Loads ``{"ids": list[str], "draws": Draws, name: field ...}`` for a ``Planned`` batch.
+
+    Args:
+        cuts: the opened manifests.
+        fields: batch name -> Field; bound to ``cuts`` here.
+        transforms: applied in order before the fields are read, so that all fields see the same cut.
+        seed: of the draws.
+
+    Raises:
+        UserError: a field and the manifests or the transforms do not fit.
+    """
+
+    def __init__(
+        self, cuts: Cuts, fields: Mapping[str, Field], transforms: Sequence[Transform] = (), seed: int = 0
+    ) -> None:
+        if taken := {"ids", "draws"} & set(fields):
+            raise UserError(f"a field cannot be named {taken.pop()}: every batch has that entry already; rename it")
+        self.cuts, self.seed, self.transforms = cuts, seed, tuple(transforms)
+        self.fields = {name: field.bind(cuts) for name, field in fields.items()}
+        whole = [name for name, field in self.fields.items() if field.whole]
+        if whole and any(t.crops for t in self.transforms):
+            raise UserError(
+                f"the field {whole[0]} describes whole utterances, so it cannot go with a crop; "
+                "leave out one of the two, or drop long cuts by max_duration"
+            )
+        self._grid = common_grid([f.grid for f in self.fields.values() if f.grid is not None])
+
+    @property
+    def streams(self) -> dict[str, Stream]:
+        return {name: field.stream for name, field in self.fields.items() if field.stream is not None}
+
+    def __getitem__(self, planned: Planned) -> Loaded:
+        bad: dict[str, str] = {}
+        try:
+            loaded = [x for row in planned.rows if (x := self._load(row, planned.epoch, bad))]
+            spares = iter(planned.spares)
+            while not loaded and (row := next(spares, None)) is not None:
+                loaded = [x for x in [self._load(row, planned.epoch, bad)] if x]
+            if not loaded:
+                return Loaded({"ids": []}, bad)
+            ids = [cut_id for cut_id, _ in loaded]
+            batch: dict[str, Any] = {"ids": ids, "draws": draws(ids, self.seed, planned.epoch)}
+            for name, field in self.fields.items():
+                batch[name] = field.collate([items[name] for _, items in loaded])
+            return Loaded(batch, bad)
+        except UserError as error:
+            return Loaded({"ids": []}, bad, str(error))
+
+    def _load(self, row: int, epoch: int, bad: dict[str, str]) -> tuple[str, dict[str, Any]] | None:
+        cut = self.cuts[row]
+        cut_id = cut.id
+        drawn = draws([cut_id], self.seed, epoch)
+        for transform in self.transforms:
+            cut = transform(cut, drawn.generator(0, transform.purpose), self._grid)
+        try:
+            return cut_id, {name: field.load(cut) for name, field in self.fields.items()}
+        except BadAudio as reason:
+            bad[cut_id] = str(reason)
+            return None
+
+
+def common_grid(grids: Sequence[Fraction]) -> Fraction | None:
+    """The smallest time that is a whole multiple of each, in seconds: 1/50 and 1/25 -> 1/25. None if there is none."""
+    if not grids:
+        return None
+    return Fraction(math.lcm(*(g.numerator for g in grids)), math.gcd(*(g.denominator for g in grids)))

@@ -1,0 +1,129 @@
+"""Cuts: one or several lhotse manifests, opened without reading them: any cut by its number."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lhotse.cut import Cut
+from lhotse.serialization import deserialize_item
+
+from speechunits.data.length_index import LengthIndex, index_manifest
+from speechunits.data.shar import KEY, fill_shar
+from speechunits.data.unit_meta import read_streams
+from speechunits.data.unit_store import beside
+from speechunits.errors import UserError
+from speechunits.stream import Stream
+
+Paths = str | Path | Sequence[str | Path]
+
+
+def open_cuts(paths: Paths, made_by: str | None = None) -> Cuts:
+    """Open cut manifests: ``.jsonl``, ``.jsonl.gz`` or a Shar folder each.
+
+    Args:
+        paths: one manifest or several, which are read as one.
+        made_by: the stage or command that writes them, for the error message.
+
+    Raises:
+        UserError: a manifest is missing, empty, not of cuts, or two share a cut id.
+    """
+    several = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    if not several:
+        raise UserError("no manifest was given; name at least one .jsonl.gz file or Shar folder")
+    for path in map(Path, several):
+        if not path.exists():
+            hint = f"run {made_by}" if made_by else "run the stage that writes it, or correct the path"
+            raise UserError(f"the manifest {path} does not exist; {hint}")
+        if not path.is_dir() and not path.name.endswith((".jsonl", ".jsonl.gz")):
+            raise UserError(f"{path} is neither .jsonl, .jsonl.gz nor a Shar folder; convert it with `lhotse copy`")
+    return Cuts(tuple(Path(p) for p in several))
+
+
+class Cuts:
+    """Random access to N cuts of one or several manifests. Made by ``open_cuts``; pickles as its paths.
+
+    Attributes:
+        seconds: (N,) float64. rates: (N,) int32 Hz. ids: N cut ids.
+        hash: of all manifests. streams: stored code fields by name, from the manifests' ``.meta.json``.
+    """
+
+    def __init__(self, paths: tuple[Path, ...]) -> None:
+        self.paths = paths
+        self._parts: list[LengthIndex] = [index_manifest(p) for p in paths]
+        self._ends = np.cumsum([len(p.ids) for p in self._parts])
+        self._files: dict[int, int] = {}
+        self.seconds = np.concatenate([p.seconds for p in self._parts])
+        self.rates = np.concatenate([p.rates for p in self._parts])
+        self.hash = "+".join(p.hash for p in self._parts)
+        self.streams = _common_streams(paths)
+        if len(paths) > 1 and len(self._rows) < len(self):
+            seen: set[str] = set()
+            twice = next(i for i in self.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+            raise UserError(f"the cut {twice} is in more than one of {', '.join(map(str, paths))}; make ids unique")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Cuts, (self.paths,)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __iter__(self) -> Iterator[Cut]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, row: int) -> Cut:
+        """Cut number ``row``; its JSON line is read and decoded now."""
+        if not 0 <= row < len(self):
+            raise IndexError(row)
+        part = int(np.searchsorted(self._ends, row, side="right"))
+        index, path = self._parts[part], self.paths[part]
+        i = int(row - (self._ends[part] - len(index.ids)))
+        if part not in self._files:
+            self._files[part] = os.open(index.lines, os.O_RDONLY)
+        start, end = index.offsets[i : i + 2].tolist()
+        # pread leaves the file's position alone: forked workers share the descriptor
+        data = json.loads(os.pread(self._files[part], end - start, start))
+        places = data.pop(KEY, {})
+        cut = fill_shar(deserialize_item(data), places, path)
+        return beside(cut, path.parent) if path.is_file() else cut
+
+    def __del__(self) -> None:
+        for file in getattr(self, "_files", {}).values():
+            os.close(file)
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(i for p in self._parts for i in p.ids)
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self.ids)}
+
+    def row(self, cut_id: str) -> int:
+        """The number of a cut.
+
+        Raises:
+            UserError: there is no such cut.
+        """
+        try:
+            return self._rows[cut_id]
+        except KeyError:
+            raise UserError(f"{', '.join(map(str, self.paths))} has no cut {cut_id}") from None
+
+
+def _common_streams(paths: tuple[Path, ...]) -> dict[str, Stream]:
+    streams = read_streams(paths[0])
+    for path in paths[1:]:
+        other = read_streams(path)
+        for name in sorted(set(streams) | set(other)):
+            if streams.get(name) != other.get(name):
+                raise UserError(
+                    f"the field {name} of {path} ({other.get(name)}) differs from that of {paths[0]} "
+                    f"({streams.get(name)}); extract both with one tokenizer"
+                )
+    return streams

@@ -1,0 +1,28 @@
+"""One audio file as a batch of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lhotse import Recording
+
+from speechunits.data.field import BadAudio
+from speechunits.data.fields.audio_field import AudioField
+from speechunits.errors import UserError
+from speechunits.seq import Seq
+
+
+def read_audio(path: str | Path, rate: int = 16000) -> Seq:
+    """The mono waveform of a file at ``rate`` Hz, resampled where needed: (1, S).
+
+    Raises:
+        UserError: missing, empty, not readable as audio, or with NaN samples.
+    """
+    field = AudioField(rate=rate)
+    try:
+        return field.collate([field.load(Recording.from_file(path).to_cut())])
+    except Exception as error:  # audio backends raise many kinds for a file that is no audio
+        if isinstance(error, UserError):
+            raise
+        why = str(error).splitlines()[0] if isinstance(error, BadAudio) or str(error) else type(error).__name__
+        raise UserError(f"{path}: cannot be read as audio ({why[:200]}); give a WAV, FLAC or Ogg file") from error
