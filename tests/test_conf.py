@@ -1,0 +1,127 @@
+"""Every system under conf/system: it loads, has no mistakes, builds at toy size and takes one optimizer step."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from speechunits.config import build, check, conf_root, load
+from speechunits.draws import draws
+from speechunits.pretraining import SSLModel
+from speechunits.seq import Seq
+from speechunits.stream import Stream
+from speechunits.term import loss
+
+SYSTEMS = sorted(path.stem for path in (conf_root() / "system").glob("*.yaml"))
+VOCAB = 5
+
+
+def streams(vocab: int = VOCAB) -> dict[str, Stream]:
+    return {"units": Stream(Fraction(1, 50), (vocab,), "random")}
+
+
+def random_batch(encoder: torch.nn.Module) -> dict[str, Any]:
+    lengths = torch.tensor([16000, 12345])
+    frames = encoder.frontend.frames(lengths)
+    return {
+        "audio": Seq(torch.randn(2, 16000) * (torch.arange(16000) < lengths[:, None]), lengths, Fraction(1, 16000)),
+        "units": Seq(torch.randint(VOCAB, (2, int(frames.max()))), frames, Fraction(1, 50)),
+        "draws": draws(["a", "b"]),
+    }
+
+
+def test_systems_are_found():
+    assert {"hubert_base", "hubert_large", "hubert_xlarge"} <= set(SYSTEMS)
+
+
+@pytest.mark.parametrize("path", sorted(conf_root().rglob("*.yaml")), ids=lambda p: str(p.relative_to(conf_root())))
+def test_every_fragment_loads(path: Path):
+    assert load(path)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_system_cites_its_paper_and_is_short(system: str):
+    lines = (conf_root() / "system" / f"{system}.yaml").read_text().splitlines()
+    assert lines[0].startswith("# ") and "http" in "".join(lines[:3])
+    assert len(lines) <= 36
+
+
+@pytest.mark.parametrize("size", ["toy", "demo"])
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_one_step(system: str, size: str):
+    """A finite loss, a gradient for every parameter, and an update that moves every parameter."""
+    torch.manual_seed(0)
+    tree = load(f"system/{system}.yaml", f"size/{size}.yaml", "model.encoder.encoder.layerdrop=0")
+    assert check(tree) == []
+    model = build(tree["model"], streams=streams())
+    assert isinstance(model, SSLModel)
+    batch = random_batch(model.encoder)
+    optimizer = build(tree["optimizer"])(model.named_parameters())
+    counts, terms = model.counts(batch), model.terms(batch)
+    assert {name: int(den) for name, den in counts.items()} == {n: int(t.den) for n, t in terms.items() if t.weight}
+    total = loss(terms, counts)
+    assert torch.isfinite(total)
+    total.backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None or not float(p.grad.abs().sum()) > 0]
+    assert without == []
+    assert torch.isfinite(torch.nn.utils.clip_grad_norm_(model.parameters(), tree["clip"]))
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer.step()
+    assert [name for name, p in model.named_parameters() if p.equal(before[name])] == []
+
+
+@pytest.mark.parametrize(
+    ("system", "rate", "clip", "seconds", "depth", "dim", "ffn", "heads", "features"),
+    [
+        ("hubert_base", 5e-4, 10.0, 2800, 12, 768, 3072, 12, 256),
+        ("hubert_large", 1.5e-3, 1.0, 7200, 24, 1024, 4096, 16, 768),
+        ("hubert_xlarge", 3e-3, 1.0, 5760, 48, 1280, 5120, 16, 1024),
+    ],
+)
+def test_hubert_numbers(system, rate, clip, seconds, depth, dim, ffn, heads, features):
+    """The published configurations (fairseq's three YAML files and the paper's table I)."""
+    tree = load(f"system/{system}.yaml")
+    encoder, large = tree["model"]["encoder"], system != "hubert_base"
+    stack, head = encoder["encoder"], tree["model"]["objectives"]["units"]["head"]
+    assert (stack["depth"], stack["dim"], stack["ffn"], stack["heads"], head["features"]) == (
+        depth, dim, ffn, heads, features,
+    )  # fmt: skip
+    assert head["temperature"] == 0.1 and tree["model"]["objectives"]["penalty"]["weight"] == 10
+    assert (encoder["frontend"]["norm"], encoder["frontend"]["grad_scale"]) == (("layer", 1) if large else ("group", 0.1))
+    assert {k: encoder["masker"][k] for k in ("share", "length", "minimum")} == {"share": 0.8, "length": 10, "minimum": 2}
+    rates = [stack["dropout"], stack["attention_dropout"], stack["layerdrop"], encoder["projection"]["dropout"]]
+    assert rates == ([0, 0, 0, 0] if large else [0.1, 0.1, 0.05, 0.1])
+    assert tree["optimizer"]["lr"] == rate and tree["clip"] == clip
+    gpus = {"hubert_base": 32, "hubert_large": 128, "hubert_xlarge": 256}[system]
+    assert tree["data"]["max_seconds"] * gpus == seconds
+    assert tree["data"].get("fields", {}).get("audio", {}).get("normalize", False) is large
+
+
+@pytest.mark.parametrize("system", ["hubert_base", "hubert_large", "hubert_xlarge"])
+def test_hubert_schedule(system: str):
+    """Linear up to 32 000 updates, linear down to 0 at 400 000."""
+    tree = load(f"system/{system}.yaml")
+    optimizer = build(tree["optimizer"])([("x", torch.nn.Parameter(torch.zeros(1)))])
+    (factor,) = build(tree["schedule"])(optimizer).lr_lambdas
+    assert [factor(n) for n in (16000, 32000, 216000, 400000)] == pytest.approx([0.5, 1.0, 0.5, 0.0])
+    (group,) = optimizer.param_groups
+    assert (group["betas"], group["eps"], group["weight_decay"]) == ((0.9, 0.98), 1e-6, 0.01)
+
+
+def test_masked_share_of_hubert_is_that_of_the_published_masks():
+    """0.57 of the frames (fairseq's compute_mask_indices, share 0.8 of length 10, on utterances of 10 to 15 s)."""
+    masker = build(load("system/hubert_base.yaml")["model"]["encoder"]["masker"], dim=4)
+    lengths = torch.randint(500, 750, (400,), generator=torch.Generator().manual_seed(0))
+    masked = masker.draw(lengths, 750, draws([str(i) for i in range(400)]))
+    assert float(masked.sum() / lengths.sum()) == pytest.approx(0.57, abs=0.01)
+
+
+def test_demo_size_is_small_and_fast():
+    model = build(load("system/hubert_base.yaml", "size/demo.yaml")["model"], streams=streams(100))
+    assert model.encoder.hop == Fraction(1, 50) and model.encoder.depth == 4
+    assert sum(p.numel() for p in model.parameters()) < 2.5e6
+    assert all(layer.attention.dropout == 0 for layer in model.encoder.encoder.layers)
