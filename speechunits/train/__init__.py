@@ -1,0 +1,1 @@
+"""Training: the only door to lightning and to the trackers."""

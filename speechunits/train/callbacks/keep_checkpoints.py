@@ -1,0 +1,86 @@
+"""KeepCheckpoints: which checkpoints are written, by the house step, and which are kept."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from speechunits.errors import UserError
+from speechunits.train.checkpoint import SUFFIX, newest_whole
+
+log = logging.getLogger(__name__)
+
+
+class KeepCheckpoints(Checkpoint):
+    """``step-<n>.ckpt`` every n updates and at the end, the last few kept; ``best.ckpt`` by one validation figure.
+
+    Args:
+        folder: where they go.
+        every: completed updates between two checkpoints.
+        last: how many ``step-*.ckpt`` stay; None = all.
+        best: a figure of validation such as ``valid/loss``; None = no ``best.ckpt``.
+        largest_is_best: True for accuracies.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        every: int,
+        last: int | None = 2,
+        best: str | None = None,
+        largest_is_best: bool = False,
+    ) -> None:
+        self.folder, self.every, self.last = Path(folder), every, last
+        self.best, self.largest_is_best = best, largest_is_best
+        self.best_value: float | None = None
+        self._saved = -1
+
+    def newest(self) -> Path | None:
+        """What to resume from."""
+        return newest_whole(self.folder)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._saved = int(pl_module.step)  # type: ignore[arg-type]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = int(pl_module.step)  # type: ignore[arg-type]
+        if step != self._saved and (step % self.every == 0 or trainer.should_stop):
+            self._save(trainer, self.folder / f"step-{step:09d}{SUFFIX}")
+            self._saved = step
+            self._prune(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.best is None or trainer.state.fn != "fit":
+            return
+        figures: dict[str, float] = pl_module.figures  # type: ignore[assignment]
+        if self.best not in figures:
+            there = ", ".join(sorted(name for name in figures if name.startswith("valid/")))
+            raise UserError(f"trainer.best={self.best}: validation gives no such figure; it gives {there}")
+        value = figures[self.best]
+        sign = 1 if self.largest_is_best else -1
+        if math.isnan(value) or (self.best_value is not None and sign * value <= sign * self.best_value):
+            return
+        self.best_value = value
+        self._save(trainer, self.folder / f"best{SUFFIX}")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_value": self.best_value}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best_value = state_dict["best_value"]
+
+    def _save(self, trainer: Trainer, path: Path) -> None:
+        trainer.save_checkpoint(path, weights_only=False)  # every rank: random states are gathered; rank 0 writes
+        log.info("saved %s", path)
+
+    def _prune(self, trainer: Trainer) -> None:
+        if self.last is not None and trainer.is_global_zero:
+            for old in sorted(self.folder.glob(f"step-*{SUFFIX}"))[: -self.last]:
+                trainer.strategy.remove_checkpoint(old)

@@ -1,0 +1,289 @@
+"""TrainModule: one Lightning module that drives every Trainable."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from speechunits.errors import UserError
+from speechunits.metrics.measure import Measure
+from speechunits.protocols import Batch, Predicts, Stepped, Trainable
+from speechunits.term import Term, add, loss
+from speechunits.train.alarms import Alarms
+from speechunits.train.gradients import sum_over_ranks
+from speechunits.train.random_state import RandomState, seed_all
+from speechunits.train.rank_sum import RankSum, distributed
+from speechunits.train.strategy import WindowDDP
+from speechunits.train.validation import Validation
+
+log = logging.getLogger(__name__)
+
+MakeOptimizer = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
+
+
+class TrainModule(lightning.LightningModule):
+    """Accumulation window, exact global loss, update, figures.
+
+    A training step receives a whole window: the list of micro-batches of one update. The counts of all weighted terms
+    come from lengths and draws before any forward pass and are summed over micro-batches and ranks in one collective;
+    each micro-batch is then back-propagated with the final counts, and gradients are summed over ranks once, after the
+    last micro-batch (see ``gradients.sum_over_ranks``). So one rank, N ranks and accumulation take the same step.
+
+    ``step`` counts completed updates and is the only clock. Randomness of training moves in ``training_step`` alone:
+    the generators are put back where the last update left them, so loaders, validation and pictures cannot disturb a
+    run, and a resumed run continues exactly.
+
+    Args:
+        model: a Trainable; with ``predict`` its outputs reach the measures.
+        optimizer: named parameters -> Optimizer, e.g. ``partial(adamw, lr=5e-4)``.
+        schedule: Optimizer -> LRScheduler, moved once per completed update.
+        clip: largest global norm of the gradient; None leaves it alone.
+        measures: named Measures, filled in validation.
+        log_every: updates between two rows of figures; no figure leaves the device in between.
+        predict_every: Measures run in every n-th validation.
+        predict_batches: they see the first n validation batches of each rank; None = all.
+        max_rejected: so many updates in a row may be rejected for a loss or gradient that is not finite.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: MakeOptimizer,
+        schedule: Callable[[Optimizer], LRScheduler] | None = None,
+        clip: float | None = None,
+        measures: Mapping[str, Measure] | None = None,
+        log_every: int = 50,
+        predict_every: int = 1,
+        predict_batches: int | None = None,
+        max_rejected: int = 20,
+    ) -> None:
+        super().__init__()
+        if not isinstance(model, Trainable):
+            raise TypeError(f"{type(model).__name__} cannot be trained: it lacks counts(batch) or terms(batch)")
+        if measures and not isinstance(model, Predicts):
+            raise TypeError(f"{type(model).__name__} has no predict(batch), which the measures {sorted(measures)} read")
+        self.automatic_optimization = False
+        self.model = model
+        self.optimizer, self.schedule, self.clip = optimizer, schedule, clip
+        self.log_every, self.max_rejected = log_every, max_rejected
+        self.validation = Validation(cast(Any, model), measures or {}, predict_every, predict_batches)
+        self.alarms = Alarms()
+        self.step = 0
+        self.rejected = 0
+        self.reported = -1  # the update whose figures were reported last
+        self.figures: dict[str, float] = {}
+        self._rejected_in_a_row = 0
+        self._random: RandomState | None = None
+        self._sum_counts, self._sum_figures = RankSum(), RankSum()
+        self._seconds_since: Tensor | float = 0.0
+        self._clock = self._waited = 0.0
+
+    # ---------------------------------------------------------------------------------------------- Lightning's hooks
+
+    def configure_optimizers(self) -> Any:
+        trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        if not trained:
+            raise UserError("the model has no parameter to train: every one of them is frozen")
+        optimizer = self.optimizer(trained)
+        if self.schedule is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": self.schedule(optimizer)}
+
+    def on_fit_start(self) -> None:
+        if distributed() and not isinstance(self.trainer.strategy, WindowDDP):
+            raise UserError(
+                f"strategy {type(self.trainer.strategy).__name__}: several processes train exactly only under"
+                " speechunits.train.strategy.WindowDDP; build the trainer with speechunits.train.trainer.build_trainer"
+            )
+        if self._random is None:
+            if self.global_rank:  # other dropout on other ranks, yet rank 0 of N draws what 1 rank does
+                seed_all(torch.initial_seed() + self.global_rank)
+            self._random = RandomState.now(self.device)
+        self._clock, self._waited = time.perf_counter(), self._waited_so_far()
+
+    def training_step(self, window: Sequence[Batch | None], batch_idx: int) -> None:
+        assert self._random is not None
+        self._random.apply(self.device)
+        with torch.autocast(self.device.type, enabled=False):
+            self._step([cast(Batch, batch) for batch in window if not empty(batch)])
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if hasattr(data, "advance"):  # the window is used up, also where its update was rejected
+            data.advance()
+        self._random = RandomState.now(self.device)
+
+    def on_validation_start(self) -> None:
+        self.validation.start()
+
+    def validation_step(self, batch: Batch | None, batch_idx: int) -> None:
+        if not empty(batch):
+            self.validation.add(cast(Batch, batch), batch_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        self.report({f"valid/{name}": value for name, value in self.validation.finish(self.device).items()})
+        self._start_interval()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Lightning's loops would fast-forward its own epoch; the position in the data is the datamodule's.
+        checkpoint.pop("loops", None)
+        random = self._random or RandomState.now(self.device)
+        checkpoint["speechunits"] = {
+            "step": self.step,
+            "rejected": self.rejected,
+            "random": {name: gather(tensor, self.device) for name, tensor in random.tensors().items()},
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        house = checkpoint.get("speechunits")
+        if house is None:
+            raise UserError("this checkpoint was not written by speechunits: start from its weights instead")
+        self.step, self.rejected = house["step"], house["rejected"]
+        ranks = len(house["random"]["torch"])
+        if ranks == self.trainer.world_size:
+            mine = {name: states[self.global_rank] for name, states in house["random"].items()}
+            self._random = RandomState.from_tensors(mine)
+        else:
+            here = self.trainer.world_size
+            log.warning("the checkpoint is of %d ranks, this run has %d: dropout is seeded anew", ranks, here)
+
+    # ------------------------------------------------------------------------------------------------------ one update
+
+    def _step(self, batches: list[Batch]) -> None:
+        """Counts, forward and backward passes, update, figures; ``batches`` may be empty on some ranks or on all."""
+        model = cast(Trainable, self.model)
+        counts = self._count(batches)
+        self._seconds_since = self._seconds_since + counts.pop("audio_seconds")
+        if not counts.pop("batches"):
+            return log.warning("after update %d a whole window was without audio: skipped", self.step)
+        parts = []
+        for batch in batches:
+            with self.trainer.precision_plugin.train_step_context():
+                terms = model.terms(batch)
+            self._compare(terms, counts)
+            self.manual_backward(loss(terms, counts))
+            parts.append({name: term.detach() for name, term in terms.items()})
+        terms = add(parts)
+        del parts
+        optimizer = cast(Optimizer, self.optimizers(use_pl_optimizer=False))
+        lr = optimizer.param_groups[0]["lr"]
+        share = loss(terms, counts) if terms else torch.zeros((), device=self.device)
+        total, norm = self._update(optimizer, share)
+        if norm is not None and self.step % self.log_every == 0:
+            self._report_update(terms, total, norm, lr)
+
+    def _count(self, batches: list[Batch]) -> dict[str, Tensor]:
+        """Sum over micro-batches and ranks; two more entries ride along: ``batches`` and ``audio_seconds``."""
+        own: dict[str, Tensor | float] = {"batches": float(len(batches)), "audio_seconds": 0.0}
+        for batch in batches:
+            if "audio" in batch:
+                own["audio_seconds"] += batch["audio"].lengths.sum().double() * float(batch["audio"].hop)
+            for name, count in cast(Trainable, self.model).counts(batch).items():
+                own[name] = own.get(name, 0.0) + count.double()
+        return self._sum_counts(own, self.device)
+
+    def _compare(self, terms: Mapping[str, Term], counts: Mapping[str, Tensor]) -> None:
+        if missing := [name for name, term in terms.items() if term.weight and name not in counts]:
+            raise ValueError(f"{type(self.model).__name__}.counts gives no count for the weighted terms {missing}")
+
+    def _update(self, optimizer: Optimizer, share: Tensor) -> tuple[Tensor, float | None]:
+        """Sum gradients, clip, move weights, schedule and step. The norm is None where the update was rejected."""
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        total = sum_over_ranks(parameters, share)
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None:
+            scaler.unscale_(optimizer)
+        norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+        # the one wait for the device per update: whether the weights may move decides everything that follows
+        finite, size = torch.stack([(norm.isfinite() & total.isfinite()).double(), norm.double()]).tolist()
+        if finite:
+            if self.clip is not None:
+                clip_grads_with_norm_(parameters, self.clip, norm)
+            optimizer.step() if scaler is None else scaler.step(optimizer)
+        if scaler is not None:
+            scaler.update()
+            self.alarms.loss_scale(scaler.get_scale(), self.step)
+        optimizer.zero_grad(set_to_none=True)
+        if not finite:
+            self._reject(float(total), size)
+            return total, None
+        self._rejected_in_a_row = 0
+        self.step += 1
+        if self.schedule is not None:
+            cast(LRScheduler, self.lr_schedulers()).step()
+        with torch.no_grad():
+            for module in self.model.modules():
+                if isinstance(module, Stepped):
+                    module.on_step(self.step, self.model)
+        return total, size
+
+    def _reject(self, total: float, norm: float) -> None:
+        self.rejected += 1
+        self._rejected_in_a_row += 1
+        log.warning("after update %d: loss %g, gradient norm %g: this update is left out", self.step, total, norm)
+        if self._rejected_in_a_row >= self.max_rejected:
+            raise UserError(
+                f"{self.max_rejected} updates in a row after update {self.step} gave a loss or gradient that is not finite:"
+                " lower the learning rate, train in bf16 or fp32, or look at the data"
+            )
+
+    # --------------------------------------------------------------------------------------------------------- figures
+
+    def _report_update(self, terms: Mapping[str, Term], total: Tensor, norm: float, lr: float) -> None:
+        """Figures of this update (exact over ranks), speed and loader wait since the last row."""
+        now, waited = time.perf_counter(), self._waited_so_far()
+        elapsed = max(now - self._clock, 1e-9)
+        sums: dict[str, Tensor | float] = {"ranks": 1.0, "waited": (waited - self._waited) / elapsed}
+        sums |= {f"num {name}": term.num for name, term in terms.items()}
+        sums |= {f"den {name}": term.den for name, term in terms.items()}
+        found = {name: float(value) for name, value in self._sum_figures(sums, self.device).items()}
+        figures = {"train/loss": float(total), "train/lr": lr, "train/grad_norm": norm}
+        figures["train/audio_seconds_per_second"] = float(self._seconds_since) / elapsed
+        figures["train/loader_wait"] = found["waited"] / found["ranks"]
+        figures["train/rejected"] = float(self.rejected)
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None:
+            figures["train/loss_scale"] = scaler.get_scale()
+        for key, num in found.items():
+            if key.startswith("num "):
+                name = key.removeprefix("num ")
+                figures[f"train/{name}"] = num / max(found[f"den {name}"], 1.0)
+        self.alarms(figures, self.step)
+        self.report(figures)
+        self.reported = self.step
+        self._start_interval()
+
+    def _waited_so_far(self) -> float:
+        return float(getattr(getattr(self.trainer, "profiler", None), "waited", 0.0))
+
+    def _start_interval(self) -> None:
+        self._clock, self._waited = time.perf_counter(), self._waited_so_far()
+        self._seconds_since = 0.0
+
+    def report(self, figures: Mapping[str, float]) -> None:
+        """Keep ``figures`` as the latest and give them to every tracker, at the house step."""
+        self.figures.update(figures)
+        for tracker in self.loggers:
+            tracker.log_metrics(dict(figures), step=self.step)
+
+
+def empty(batch: Batch | None) -> bool:
+    """Whether a micro-batch lost all of its audio: None, an empty mapping or one without ids."""
+    return not batch or not batch.get("ids", True)
+
+
+def gather(tensor: Tensor, device: torch.device) -> list[Tensor]:
+    """The tensors of all ranks, on the CPU; all ranks must call it."""
+    if not distributed():
+        return [tensor]
+    mine = tensor.to(device)
+    everyone = [torch.empty_like(mine) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(everyone, mine)
+    return [t.cpu() for t in everyone]

@@ -1,0 +1,98 @@
+"""build_trainer: Lightning's Trainer with the house's clock, strategy, checkpoints and progress."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import Strategy
+
+from speechunits.errors import UserError
+from speechunits.train.callbacks.keep_checkpoints import KeepCheckpoints
+from speechunits.train.callbacks.progress_line import ProgressLine
+from speechunits.train.callbacks.stop import Stop
+from speechunits.train.callbacks.validate_every import ValidateEvery
+from speechunits.train.checkpoint import FolderCheckpointIO
+from speechunits.train.loader_clock import LoaderClock
+from speechunits.train.strategy import WindowDDP
+
+
+def build_trainer(
+    max_steps: int | None = None,
+    max_seconds: float | None = None,
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto",
+    devices: int | str = 1,
+    nodes: int = 1,
+    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true",
+    validate_every: int = 5000,
+    validate_batches: int | None = None,
+    checkpoint_every: int = 5000,
+    keep_last: int | None = 2,
+    best: str | None = None,
+    largest_is_best: bool = False,
+    deterministic: bool = False,
+    backend: str | None = None,
+    start: Literal["popen", "spawn", "fork"] = "popen",
+    *,
+    folder: str | Path,
+    loggers: Sequence[Logger] = (),
+    callbacks: Sequence[Callback] = (),
+) -> Trainer:
+    """A Trainer for ``TrainModule`` whose limits and intervals are completed updates (``module.step``).
+
+    Args:
+        max_steps: updates of the whole run.
+        max_seconds: training time of the whole run; one of the two must be given.
+        devices: processes on each node; "auto" = every GPU (one process on a CPU).
+        nodes: machines, as started by Slurm or torchrun.
+        precision: master weights stay float32 with the mixed ones.
+        validate_every: updates; there is one validation more at the end.
+        validate_batches: at most so many validation batches on each rank, 0 = no validation; None = all.
+        checkpoint_every: updates between two ``step-*.ckpt``; the newest ``keep_last`` stay.
+        best: a validation figure (``valid/loss``) whose best value is kept as ``best.ckpt``.
+        backend: torch.distributed's; None = nccl on GPUs, gloo on CPUs.
+        start: how the processes of this node start; "popen" runs the script again for each.
+        folder: of the run; checkpoints go to its ``checkpoints/``.
+
+    Raises:
+        UserError: neither limit is given, or no such device is there.
+    """
+    if max_steps is None and max_seconds is None:
+        raise UserError("trainer: without max_steps and max_seconds training would never end; give one of them")
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise UserError("trainer.accelerator=gpu: this machine has no usable GPU; give trainer.accelerator=cpu")
+    cuda = accelerator != "cpu" and torch.cuda.is_available()
+    count = (torch.cuda.device_count() if cuda else 1) if devices == "auto" else int(devices)
+    strategy: Strategy | str = "auto"
+    if count * nodes > 1:
+        strategy = WindowDDP(process_group_backend=backend, start_method=start)
+    # its greetings (which accelerators there are, which products to try) hide what a run has to say
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    stop = Stop(max_steps, max_seconds)
+    keep = KeepCheckpoints(Path(folder) / "checkpoints", checkpoint_every, keep_last, best, largest_is_best)
+    return Trainer(
+        accelerator="gpu" if cuda else "cpu",
+        devices=count,
+        num_nodes=nodes,
+        strategy=strategy,
+        precision=precision,
+        logger=list(loggers) or False,
+        callbacks=[stop, ValidateEvery(validate_every), ProgressLine(max_steps), *callbacks, keep],
+        plugins=[FolderCheckpointIO()],
+        profiler=LoaderClock(),
+        default_root_dir=folder,
+        max_epochs=-1,
+        check_val_every_n_epoch=None,
+        val_check_interval=2**62,
+        limit_val_batches=1.0 if validate_batches is None else validate_batches,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        deterministic=deterministic,
+    )
