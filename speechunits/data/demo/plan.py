@@ -1,0 +1,108 @@
+"""Who says what: the list of utterances that a corpus of given sizes and seed consists of."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from speechunits.config import UserError
+from speechunits.data.demo.grammar import SENTENCES, SPLITS, sentence, split_of
+
+_SIZES = ("sentences", "spanish", "speakers")
+_LETTER = {"train": "", "valid": "v", "test": "t"}  # a speaker's name says where it may appear, in every corpus
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """Everything that decides one recording, and nothing else does.
+
+    ``rate`` is in words per minute, ``pitch`` and ``pitch_range`` in eSpeak's 0..99; ``channel``: varied per utterance.
+    """
+
+    id: str
+    pair: str
+    split: str
+    language: str
+    speaker: str
+    text: str
+    rate: int
+    pitch: int
+    pitch_range: int
+    seed: int
+    channel: bool
+
+
+def plan(
+    sizes: Mapping[str, Mapping[str, int]], *, seed: int, target_speaker: str | None, channel: bool
+) -> list[Utterance]:
+    """The utterances in manifest order. Splits share neither sentences nor English speakers.
+
+    Args:
+        sizes: for each of train, valid and test: ``sentences`` spoken in English, how many of these (the first) are
+            spoken in ``spanish`` too, and by how many ``speakers``, as evenly as can be, half of them female.
+        target_speaker: says all the Spanish, in one unvarying channel; None = the split's own speakers do.
+        channel: vary the channel of each utterance (except the target speaker's).
+
+    Raises:
+        UserError: a size is missing, unknown, not a number, negative, or asks for more than there is.
+    """
+    utterances: list[Utterance] = []
+    for split in SPLITS:
+        size = _checked(split, sizes.get(split, {}))
+        draw = random.Random(f"plan:{seed}:{split}")
+        names = [f"{'fm'[i % 2]}{_LETTER[split]}{i // 2:03d}" for i in range(size["speakers"])]
+        english, spanish = _turns(names, draw), _turns(names, draw)
+        for i, index in enumerate(_sentences(split, size["sentences"], draw)):
+            pair, text = f"{split}-{i:05d}", sentence(index)
+            utterances.append(_utterance(pair, "en", next(english), text["en"], seed, channel))
+            if i < size["spanish"]:
+                own = target_speaker is None
+                speaker = target_speaker or next(spanish)
+                utterances.append(_utterance(pair, "es", speaker, text["es"], seed, channel and own))
+    return utterances
+
+
+def _checked(split: str, size: Mapping[str, int]) -> Mapping[str, int]:
+    if set(size) != set(_SIZES) or any(not isinstance(n, int) or n < 0 for n in size.values()):
+        raise UserError(f"demo corpus: '{split}' is {dict(size)}: give it the three counts {', '.join(_SIZES)}")
+    if size["spanish"] > size["sentences"] or size["speakers"] > size["sentences"]:
+        raise UserError(f"demo corpus: {split}.sentences is below {split}.spanish or {split}.speakers: raise it")
+    if size["sentences"] and not 0 < size["speakers"] <= 2000:
+        raise UserError(f"demo corpus: {split}.speakers is {size['speakers']}: use 1 to 2000")
+    if size["sentences"] > 1_000_000:
+        raise UserError(f"demo corpus: {split}.sentences is {size['sentences']}: use at most a million")
+    return size
+
+
+def _sentences(split: str, count: int, draw: random.Random) -> list[int]:
+    """``count`` different sentences of a split, in random order."""
+    found: dict[int, None] = {}
+    while len(found) < count:
+        index = draw.randrange(SENTENCES)
+        if split_of(index) == split:
+            found[index] = None
+    return list(found)
+
+
+def _turns(names: list[str], draw: random.Random) -> Iterator[str]:
+    """Endless rounds, each in a new order: counts per speaker differ by one at most."""
+    while names:
+        yield from draw.sample(names, len(names))
+
+
+def _utterance(pair: str, language: str, speaker: str, text: str, seed: int, channel: bool) -> Utterance:
+    draw = random.Random(f"utterance:{seed}:{pair}:{language}")
+    return Utterance(
+        id=f"{pair}-{language}-{speaker}",
+        pair=pair,
+        split=pair.split("-")[0],
+        language=language,
+        speaker=speaker,
+        text=text,
+        rate=draw.randint(150, 205),
+        pitch=draw.randint(40, 60),
+        pitch_range=draw.randint(38, 68),
+        seed=draw.randrange(1 << 30),
+        channel=channel,
+    )

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+from speechunits.data.demo.grammar import LANGUAGES, SENTENCES, SLOTS, sentence, split_of
+
+
+def test_no_two_sentences_read_alike() -> None:
+    """Every slot's words differ in each language, so different indices give different texts."""
+    for slot in SLOTS:
+        for column in (0, 1):
+            assert len({entry[column] for entry in slot}) == len(slot)
+    draw = random.Random(0)
+    drawn = {draw.randrange(SENTENCES) for _ in range(3000)}
+    for language in LANGUAGES:
+        assert len({sentence(index)[language] for index in drawn}) == len(drawn)
+
+
+def test_spanish_agrees_and_reorders() -> None:
+    first = sentence(0)
+    assert first["en"] == "my sister bought two red books in the kitchen yesterday"
+    assert first["es"] == "mi hermana compró dos libros rojos en la cocina ayer"
+    boxes = sentence(24 * 16 * 12 * 16)  # one step of the fifth slot
+    assert boxes["es"] == "mi hermana compró dos cajas rojas en la cocina ayer"
+
+
+def test_splits_of_the_sentences() -> None:
+    counts = Counter(split_of(index) for index in range(20000))
+    assert counts["train"] / 20000 > 0.88
+    assert 0.04 < counts["valid"] / 20000 < 0.06
+    assert 0.04 < counts["test"] / 20000 < 0.06
