@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
+import yaml
 
 from speechunits.config import UserError
 from speechunits.data.demo.plan import Utterance, plan
@@ -48,3 +50,12 @@ def test_senseless_sizes_are_refused(train: tuple[int | None, ...]) -> None:
     size = dict(zip(("sentences", "spanish", "speakers"), train, strict=True))
     with pytest.raises(UserError, match="train"):
         plan({**SIZES, "train": size}, seed=0, target_speaker="f00", channel=True)  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("preset", ["tiny", "quick", "demo", "long"])
+def test_presets_can_be_planned(preset: str) -> None:
+    presets = yaml.safe_load((Path(__file__).parents[3] / "conf/data/demo_corpus.yaml").read_text(encoding="utf-8"))
+    utterances = plan(presets[preset], seed=0, target_speaker="f00", channel=True)
+    assert len(utterances) == sum(size["sentences"] + size["spanish"] for size in presets[preset].values())
+    if preset in ("demo", "long"):
+        assert len({u.speaker for u in _of(utterances, "train", "en")}) >= 100
