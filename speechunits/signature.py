@@ -108,7 +108,7 @@ def _call_mistakes(node: dict[str, Any], path: str, stored: bool) -> Iterator[st
     try:
         make = locate(node["_target_"])
     except UserError as error:
-        yield f"{path}._target_: {error}"
+        yield f"{path}._target_: {error}".removeprefix(".")
         return
     takes, hints, name = accepted(make), _hints(make), getattr(make, "__name__", str(make))
     for key, value in node.items():

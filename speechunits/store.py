@@ -71,7 +71,8 @@ def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not there, or in a place that the error in flight is about
+            path.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -234,3 +235,10 @@ def restore(folder: str | Path, device: str | torch.device = "cpu", expect: type
     except RuntimeError as error:
         raise UserError(f"{path}: does not fit this version of the code: {' '.join(str(error).split())}") from error
     return module.to(device).eval()
+
+
+def untrained(folder: str | Path, seed: int = 0) -> Any:
+    """The architecture of an artefact with fresh weights, in eval mode: the baseline that training has to beat."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(read_node(folder), stored=True).eval()
