@@ -28,7 +28,7 @@ def build_trainer(
     accelerator: Literal["auto", "cpu", "gpu"] = "auto",
     devices: int | str = 1,
     nodes: int = 1,
-    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true",
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true",
     validate_every: int = 5000,
     validate_batches: int | None = None,
     checkpoint_every: int = 5000,

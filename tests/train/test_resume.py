@@ -1,0 +1,114 @@
+"""Resumed training is uninterrupted training, bit for bit; stops come after whole updates."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from tests.train.tiny import Tiny, TinyData, rows, train
+
+from speechunits.errors import UserError
+from speechunits.train.callbacks.stop import Stop
+from speechunits.train.checkpoint import FolderCheckpointIO, newest_whole
+
+NOISY = partial(Tiny, dropout=0.4, skip=0.3)
+EVERY = {"validate_every": 4, "checkpoint_every": 3, "keep_last": None}
+
+
+def checkpoint(folder: Path, step: int) -> Path:
+    return folder / "checkpoints" / f"step-{step:09d}.ckpt"
+
+
+def same(a: Any, b: Any) -> None:
+    for (name, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
+        assert torch.equal(x, y), name
+
+
+@pytest.mark.parametrize(("at", "workers"), [(3, 0), (5, 0), (8, 0), (7, 2)])
+def test_resumed_equals_uninterrupted(tmp_path: Path, at: int, workers: int) -> None:
+    """Mid-epoch (3, 7), at the end of an epoch of five windows (5), and on an update that validates (8)."""
+    whole = train(tmp_path / "whole", 12, TinyData(), NOISY, **EVERY)
+    train(tmp_path / "parts", at, TinyData(workers=workers), NOISY, **EVERY)
+    rest = train(
+        tmp_path / "parts", 12, TinyData(workers=workers), NOISY, resume=checkpoint(tmp_path / "parts", at), **EVERY
+    )
+    assert rest.step == whole.step == 12
+    same(whole, rest)
+    table = {row["step"]: row for row in rows(tmp_path / "parts")}
+    for row in rows(tmp_path / "whole"):
+        # the interrupted run validated at its end, as every run does; all else is the same
+        assert {k: v for k, v in table[row["step"]].items() if k in row} == row
+    assert sorted(table) == [float(n) for n in range(1, 13)]
+
+
+def test_optimizer_state_is_the_uninterrupted_one(tmp_path: Path) -> None:
+    train(tmp_path / "whole", 6, TinyData(), NOISY, **EVERY)
+    train(tmp_path / "parts", 3, TinyData(), NOISY, **EVERY)
+    train(tmp_path / "parts", 6, TinyData(), NOISY, resume=checkpoint(tmp_path / "parts", 3), **EVERY)
+    a, b = (FolderCheckpointIO().load_checkpoint(checkpoint(tmp_path / kind, 6)) for kind in ("whole", "parts"))
+    for state, other in zip(a["optimizer_states"], b["optimizer_states"], strict=True):
+        assert len(state["state"]) == 6
+        for index, moments in state["state"].items():
+            for name, value in moments.items():
+                assert torch.equal(value, other["state"][index][name])
+    assert a["lr_schedulers"] == b["lr_schedulers"] and a["TinyData"] == b["TinyData"] == {"epoch": 1, "next": 1}
+    assert "loops" not in a
+
+
+def test_a_finished_run_that_is_resumed_makes_no_update(tmp_path: Path) -> None:
+    done = train(tmp_path, 4, TinyData(), NOISY)
+    again = train(tmp_path, 4, TinyData(), NOISY, resume=newest_whole(tmp_path / "checkpoints"))
+    assert again.step == 4
+    same(done, again)
+
+
+def test_the_last_ones_and_the_best_stay(tmp_path: Path) -> None:
+    run = train(tmp_path, 9, validate_every=1, checkpoint_every=2, keep_last=2, best="valid/loss")
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["best.ckpt", "step-000000008.ckpt", "step-000000009.ckpt"]
+    best = FolderCheckpointIO().load_checkpoint(tmp_path / "checkpoints" / "best.ckpt")
+    losses = {row["step"]: row["valid/loss"] for row in rows(tmp_path)}
+    assert best["speechunits"]["step"] == min(losses, key=lambda step: losses[step])
+    assert run.figures["valid/loss"] == losses[9.0]
+
+
+def test_a_figure_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"trainer.best=valid/wer.*valid/loss"):
+        train(tmp_path, 2, validate_every=1, best="valid/wer")
+
+
+class Each(Callback):
+    def __init__(self, do: Any) -> None:
+        self.do = do
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+        self.do(pl_module.step)
+
+
+def test_the_clock_ends_a_run_after_a_whole_update(tmp_path: Path) -> None:
+    run = train(tmp_path, None, max_seconds=0.5, callbacks=[Each(lambda step: time.sleep(0.2))])
+    assert 2 <= run.step <= 4
+    saved = FolderCheckpointIO().load_checkpoint(checkpoint(tmp_path, run.step))
+    stop = next(c for c in run.trainer.callbacks if isinstance(c, Stop))  # type: ignore[attr-defined]
+    assert stop.reason == "seconds" and saved["callbacks"]["Stop"]["seconds"] >= 0.5
+    assert rows(tmp_path)[-1]["valid/loss"] > 0, "the end of a run is validated"
+    # the budget is of the whole run: nothing is left of it
+    again = train(tmp_path, None, max_seconds=0.5, resume=checkpoint(tmp_path, run.step))
+    assert again.step == run.step
+
+
+def test_sigterm_saves_and_ends_the_run(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    run = train(
+        tmp_path, 50, callbacks=[Each(lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 3 else None)]
+    )
+    assert run.step in (3, 4) and newest_whole(tmp_path / "checkpoints") == checkpoint(tmp_path, run.step)
+    assert "valid/loss" not in rows(tmp_path)[-1], "there may be no time for a validation"
+    assert signal.getsignal(signal.SIGTERM) == before
