@@ -55,7 +55,9 @@ def test_system_cites_its_paper_and_is_short(system: str):
 def test_one_step(system: str, size: str):
     """A finite loss, a gradient for every parameter, and an update that moves every parameter."""
     torch.manual_seed(0)
-    tree = load(f"system/{system}.yaml", f"size/{size}.yaml", "model.encoder.encoder.layerdrop=0")
+    tree = load(
+        f"system/{system}.yaml", f"size/{size}.yaml", "model.encoder.encoder.layerdrop=0", "data.train=a.jsonl.gz"
+    )
     assert check(tree) == []
     model = build(tree["model"], streams=streams())
     assert isinstance(model, SSLModel)
@@ -91,14 +93,22 @@ def test_hubert_numbers(system, rate, clip, seconds, depth, dim, ffn, heads, fea
         depth, dim, ffn, heads, features,
     )  # fmt: skip
     assert head["temperature"] == 0.1 and tree["model"]["objectives"]["penalty"]["weight"] == 10
-    assert (encoder["frontend"]["norm"], encoder["frontend"]["grad_scale"]) == (("layer", 1) if large else ("group", 0.1))
-    assert {k: encoder["masker"][k] for k in ("share", "length", "minimum")} == {"share": 0.8, "length": 10, "minimum": 2}
+    assert (encoder["frontend"]["norm"], encoder["frontend"]["grad_scale"]) == (
+        ("layer", 1) if large else ("group", 0.1)
+    )
+    assert {k: encoder["masker"][k] for k in ("share", "length", "minimum")} == {
+        "share": 0.8,
+        "length": 10,
+        "minimum": 2,
+    }
     rates = [stack["dropout"], stack["attention_dropout"], stack["layerdrop"], encoder["projection"]["dropout"]]
     assert rates == ([0, 0, 0, 0] if large else [0.1, 0.1, 0.05, 0.1])
     assert tree["optimizer"]["lr"] == rate and tree["clip"] == clip
     gpus = {"hubert_base": 32, "hubert_large": 128, "hubert_xlarge": 256}[system]
-    assert tree["data"]["max_seconds"] * gpus == seconds
-    assert tree["data"].get("fields", {}).get("audio", {}).get("normalize", False) is large
+    data = tree["data"]
+    assert data["max_seconds"] * gpus == seconds
+    assert (data["min_duration"], data["transforms"][0]["max_seconds"]) == (32000 / 16000, 250000 / 16000)
+    assert data["fields"]["audio"].get("normalize", False) is large
 
 
 @pytest.mark.parametrize("system", ["hubert_base", "hubert_large", "hubert_xlarge"])

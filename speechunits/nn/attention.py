@@ -35,7 +35,7 @@ class SelfAttention(nn.Module):
         q, k, v = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
         if dropout and not x.is_cuda:
-            scores = (q @ k.transpose(-1, -2)) * (d // self.heads) ** -0.5
+            scores = (q * (d // self.heads) ** -0.5) @ k.transpose(-1, -2)  # scaling q is cheaper than scaling T x T
             if keys is not None:
                 scores = scores.masked_fill(~keys, torch.finfo(scores.dtype).min)  # -inf: NaN without any real key
             y = F.dropout(torch.softmax(scores, -1), dropout) @ v

@@ -24,7 +24,9 @@ def _model(*overrides: str, system: str = "base", toy: bool = True, vocab: int =
     return build(tree, streams={"units": Stream(Fraction(1, 50), (vocab,), "random")})
 
 
-def _batch(samples: tuple[int, ...], frames: Callable[[Tensor], Tensor], dtype: torch.dtype, vocab: int = VOCAB) -> dict:
+def _batch(
+    samples: tuple[int, ...], frames: Callable[[Tensor], Tensor], dtype: torch.dtype, vocab: int = VOCAB
+) -> dict:
     random = torch.Generator().manual_seed(1)
     lengths = torch.tensor(samples)
     audio = torch.randn(len(samples), max(samples), generator=random, dtype=dtype)

@@ -156,18 +156,20 @@ def test_base_float32(make_model, make_batch):
     torch.testing.assert_close(terms["penalty/square"].value, penalty, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("system", "count"), [("base", 94_696_576), ("large", 316_606_336), ("xlarge", 964_317_568)]
-)
+@pytest.mark.parametrize(("system", "count"), [("base", 94_696_576), ("large", 316_606_336), ("xlarge", 964_317_568)])
 def test_full_sizes_have_the_reference_parameters(system, count):
     """Name by name and shape by shape: 95 M, 317 M and 964 M, as the paper's table I rounds them.
 
     fairseq's models have four label embeddings more, for special symbols that never occur: 4 * head features.
     """
     with torch.device("meta"):
-        ours = build(load(f"system/hubert_{system}.yaml")["model"], streams={"units": Stream(Fraction(1, 50), (500,), "")})
+        ours = build(
+            load(f"system/hubert_{system}.yaml")["model"], streams={"units": Stream(Fraction(1, 50), (500,), "")}
+        )
     with FakeTensorMode():  # the meta device cannot run torchaudio's initialisation
-        theirs = getattr(torchaudio.models, f"hubert_pretrain_{system}")(**({"num_classes": 500} if system == "base" else {}))
+        theirs = getattr(torchaudio.models, f"hubert_pretrain_{system}")(
+            **({"num_classes": 500} if system == "base" else {})
+        )
         expected = {name: tuple(p.shape) for name, p in renamed(dict(theirs.named_parameters())).items()}
     assert {name: tuple(p.shape) for name, p in ours.named_parameters()} == expected
     assert sum(p.numel() for p in ours.parameters()) == count

@@ -95,7 +95,7 @@ def prove_equal(ours: SSLModel, theirs: nn.Module, batch: dict[str, Any]) -> dic
         value = compute(model, batch)  # type: ignore[operator]
         value.backward()
         norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
-        found.append((float(value), float(norm)))
+        found.append((float(value.detach()), float(norm)))
         model.train().zero_grad()
     for what, mine, other in zip(("loss", "norm of the gradient"), *found, strict=True):
         if abs(mine - other) > TOLERANCE * abs(other):
@@ -104,7 +104,11 @@ def prove_equal(ours: SSLModel, theirs: nn.Module, batch: dict[str, Any]) -> dic
 
 
 def stepper(
-    model: nn.Module, compute: Callable[..., Tensor], optimizer: torch.optim.Optimizer, batch: dict[str, Any], bf16: bool
+    model: nn.Module,
+    compute: Callable[..., Tensor],
+    optimizer: torch.optim.Optimizer,
+    batch: dict[str, Any],
+    bf16: bool,
 ) -> Callable[[], dict[str, float]]:
     """A function that takes one step and says what it cost, in seconds."""
 
@@ -141,7 +145,9 @@ def table(times: dict[str, list[dict[str, float]]], audio_seconds: float) -> str
         for key in ("wall", "user", "system"):
             values = [t[key] for t in taken]
             cells.append(f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})")
-        rows.append(f"| {name} | {' | '.join(cells)} | {audio_seconds / statistics.median(t['wall'] for t in taken):.2f} |")
+        rows.append(
+            f"| {name} | {' | '.join(cells)} | {audio_seconds / statistics.median(t['wall'] for t in taken):.2f} |"
+        )
     for key, quotients in ratios(times).items():
         rows.append(
             f"\ntorchaudio / speechunits, {key}: {statistics.median(quotients):.2f} "
