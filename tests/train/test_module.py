@@ -10,7 +10,6 @@ import lightning
 import pytest
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
-from tests.train.tiny import HOP, Tiny, TinyData, Windows, batch, rows, train
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -20,6 +19,7 @@ from speechunits.seq import pad, unpad
 from speechunits.term import Term, add, loss
 from speechunits.train.callbacks.stop import Stop
 from speechunits.train.module import TrainModule
+from tests.train.tiny import HOP, Tiny, TinyData, Windows, batch, rows, train
 
 SGD = partial(torch.optim.SGD, lr=0.1)
 

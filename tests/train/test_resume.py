@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback
-from tests.train.tiny import Tiny, TinyData, rows, train
 
 from speechunits.errors import UserError
 from speechunits.train.callbacks.stop import Stop
 from speechunits.train.checkpoint import FolderCheckpointIO, newest_whole
+from tests.train.tiny import Tiny, TinyData, rows, train
 
 NOISY = partial(Tiny, dropout=0.4, skip=0.3)
 EVERY = {"validate_every": 4, "checkpoint_every": 3, "keep_last": None}
