@@ -22,12 +22,12 @@ SOURCES = ("pyproject.toml", "README.md", "LICENSE", "speechunits", "recipes", "
 pytestmark = pytest.mark.slow
 
 
-def run(*command: str | Path, cwd: Path) -> str:
-    """Standard output of a command that must succeed; PYTHONPATH is dropped so that the checkout cannot help."""
+def run(*command: str | Path, cwd: Path, code: int = 0) -> str:
+    """Output of a command that must end with ``code``; PYTHONPATH is dropped so that the checkout cannot help."""
     env = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     done = subprocess.run([*map(str, command)], cwd=cwd, env=env, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, f"{command} gave {done.returncode}:\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    assert done.returncode == code, f"{command} gave {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done.stdout if code == 0 else done.stderr
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,21 @@ def test_the_wheel_is_what_runs(installed: Installed) -> None:
     assert len(files) == 3 and all(Path(file).is_relative_to(installed.bin.parent) for file in files), files
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["run", "train", "--help"]], ids=" ".join)
-def test_commands_run_in_an_empty_folder(installed: Installed, arguments: list[str]) -> None:
-    assert "usage" in run(installed.bin / "speechunits", *arguments, cwd=installed.empty).lower()
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["--help"], "usage: speechunits"), (["run", "--help"], "train"), (["run", "train", "--help"], "recipes.train")],
+)
+def test_commands_run_in_an_empty_folder(installed: Installed, arguments: list[str], says: str) -> None:
+    assert says in run(installed.bin / "speechunits", *arguments, cwd=installed.empty)
     assert list(installed.empty.iterdir()) == []
+
+
+def test_a_recipe_reads_the_shipped_system(installed: Installed) -> None:
+    """Without ``out`` a run is refused; that the refusal is about ``out`` shows that the YAML itself was found."""
+    done = run(
+        installed.bin / "speechunits", "run", "train", "conf/system/hubert_base.yaml", cwd=installed.empty, code=2
+    )
+    assert "train needs 'out'" in done and "no such configuration" not in done
 
 
 def test_configurations_are_found_without_a_checkout(installed: Installed) -> None:

@@ -55,12 +55,17 @@ fi
 if [[ $fresh == yes ]]; then
     python=$(find_python)
     echo "setup: making .venv with $("$python" --version) (about 6 GB; a minute or more)"
-    "$python" -m venv --clear .venv || die "$python -m venv failed (its message is above)."
+    mkdir -p .venv
+    touch "$marker"
+    find .venv/ -mindepth 1 ! -path "$marker" -delete
+    "$python" -m venv .venv || die "$python -m venv failed (its message is above)."
 fi
-rm -f "$stamp"
 touch "$marker"
+rm -f "$stamp"
 
-if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c tools/constraints.txt -e ".[$extras]"; then
+# Without byte-compiling everything: Python does that on first import, for the tenth that is ever imported.
+if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+    -c tools/constraints.txt -e ".[$extras]"; then
     [[ $fresh == yes ]] || rm -f "$marker"    # what was there before still stands: no need to start afresh
     free=$(df -Pk . | awk 'NR == 2 { printf "%.1f", $4 / 1048576 }')
     die "pip could not install speechunits (its message is above): it needs the package registry and about 12 GB of" \
@@ -74,7 +79,7 @@ if ! message=$(.venv/bin/python -c 'import torch, torchaudio' 2>&1); then
     echo "$message" | tail -n 3 >&2
     die "torchaudio $audio cannot be loaded with torch $(version torch): it needs the registry's own torch" \
         "${audio%%+*}, the CUDA build, also on a machine without a GPU; mend it with:" \
-        ".venv/bin/python -m pip install --force-reinstall --no-deps torch===$audio && tools/setup.sh"
+        ".venv/bin/python -m pip install -c tools/constraints.txt torch===$audio && tools/setup.sh"
 fi
 
 state >"$stamp.new"
