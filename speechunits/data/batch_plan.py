@@ -67,7 +67,8 @@ class BatchPlan:
         group = self.ranks * self.accumulate
         total = np.cumsum(sorted_seconds)
         count = int(np.clip(total[-1] / (max_seconds * group * WINDOWS_PER_BUCKET), 1, buckets))
-        bucket = np.minimum((count * (total - sorted_seconds / 2) / total[-1]).astype(np.int64), count - 1)
+        bucket = np.minimum(count * (total - sorted_seconds / 2) / total[-1], count - 1)
+        bucket = bucket.astype(np.int16)  # sorted by radix
         place, starts = 0, []
         for end in (np.flatnonzero(np.diff(bucket, append=count)) + 1).tolist():
             size = int(max_seconds / sorted_seconds[end - 1] + 1e-9)
@@ -84,15 +85,19 @@ class BatchPlan:
         """The batches of one epoch: some tenths of a second for a million cuts, whatever came before."""
         digest = hashlib.sha256(f"{self._seed}\0{epoch}\0{self._key}".encode()).digest()
         random = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
-        # ties are drawn anew each epoch: with a crop most cuts are equally long
-        order = np.lexsort((random.random(len(self.seconds)), self.seconds))
-        order = order[np.lexsort((random.random(len(order)), self._bucket))]
+        # Stable sorts or unique keys only: other sorts order ties by what the processor can do. Cuts of one length
+        # (a crop makes many) change places from epoch to epoch.
+        drawn = random.permutation(len(self.seconds))
+        by_length = drawn[np.argsort(self.seconds[drawn], kind="stable")]
+        places = random.permutation(len(self.seconds))
+        places = places[np.argsort(self._bucket[places], kind="stable")]
         group = self.ranks * self.accumulate
-        if (short := int(self._starts[-1]) - len(order)) > 0:
+        if (short := int(self._starts[-1]) - len(places)) > 0:
             last = int(self._starts[-1 - group])
-            order = np.concatenate([order, np.resize(order[max(0, last - short) : last] if last else order, short)])
-        window = np.searchsorted(self._starts[::group], np.arange(len(order)), side="right")
-        order = order[np.lexsort((self.seconds[order], window))]
+            places = np.concatenate([places, np.resize(places[last - short : last] if last else places, short)])
+        window = np.repeat(np.arange(self.windows), np.diff(self._starts[::group]))
+        places = places[np.argsort(window * len(places) + places)]
+        order = by_length[places]
         return EpochPlan(self, epoch, self.rows[order], self._starts, random.permutation(self.windows))
 
 

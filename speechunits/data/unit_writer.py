@@ -18,7 +18,7 @@ from lhotse.cut import Cut
 from lhotse.utils import fastcopy
 from torch import Tensor
 
-from speechunits.data.fields.units_field import SHORT, frames, time_line
+from speechunits.data.fields.units_field import SHORT, changes_of_speed, frames
 from speechunits.data.unit_meta import meta_path, write_meta
 from speechunits.data.unit_store import NAME, PackedWriter
 from speechunits.errors import UserError
@@ -100,8 +100,9 @@ class UnitWriter:
         array = TemporalArray(
             Array(NAME, str(self._bin.resolve()), key, list(codes.shape)), 0, float(self.hop), cut.start
         )
-        # whose time line the codes are on: a later change of speed is then noticed
-        custom = {**(cut.custom or {}), self.field: array, f"{self.field}_of": time_line(cut.recording)}
+        custom = {**(cut.custom or {}), self.field: array}
+        if speed := changes_of_speed(cut.recording):
+            custom[f"{self.field}_speed"] = speed  # the codes are of the changed audio, so they fit it
         line = json.dumps(fastcopy(cut, custom=custom).to_dict(), ensure_ascii=False)
         self._lines.write(line.encode() + b"\n")
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class PhoneField:
     """Frame t is labelled with the symbol at the centre of its window [t*hop, t*hop + window]; -1 where there is none.
 
-    (T,) int64, T = frames whose window lies inside the cut; batches are Seq (B, T).
+    (T,) int64, T = frames whose window lies inside the cut; batches are Seq (B, T). Times of alignments count from the
+    beginning of the recording, as lhotse keeps them when a cut is truncated.
 
     Args:
         symbols: JSON list of symbols (``write_symbols``); the id of a symbol is its place.
@@ -55,7 +56,7 @@ class PhoneField:
         assert self.ids is not None, "bind the field to its cuts first"
         hop, window = float(Fraction(self.hop)), float(Fraction(self.window))
         count = max(0, int(np.floor((cut.duration - window) / hop + 1e-6)) + 1)
-        centres = np.arange(count) * hop + window / 2
+        centres = cut.start + np.arange(count) * hop + window / 2
         labels = np.full(count, -1, np.int64)
         items = [item for s in cut.supervisions for item in (s.alignment or {}).get(self.alignment, ())]
         if not items:

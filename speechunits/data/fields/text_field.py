@@ -39,9 +39,7 @@ class TextField:
             said = [s.text for s in sorted(cut.supervisions, key=lambda s: s.start) if s.text is not None]
             text = " ".join(said) if said else None
         if not isinstance(text, str):
-            raise UserError(
-                f"the cut {cut.id} has no {self.key or 'text'}; add transcripts to the manifest or leave this field out"
-            )
+            raise UserError(f"the cut {cut.id} has no {self.key or 'text'}; add it to the manifest or drop this field")
         return text
 
     def collate(self, items: list[str]) -> list[str]:

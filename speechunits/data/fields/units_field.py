@@ -116,7 +116,8 @@ class UnitsField:
         if abs(array.frame_shift - float(hop)) > 1e-6:
             raise UserError(f"{what} have a hop of {array.frame_shift} s, the manifest says {hop} s; extract again")
         recording = cut.recording
-        if cut.custom.get(f"{self.key}_of", recording.id) != time_line(recording):
+        speed = changes_of_speed(recording)
+        if speed and speed != cut.custom.get(f"{self.key}_speed"):
             raise UserError(
                 f"the speed or tempo of the cut {cut.id} was changed after {self.key} were stored, so they no longer "
                 "fit; extract units from the changed cuts"
@@ -150,8 +151,7 @@ def frames(seconds: float, hop: Fraction) -> int:
     return int(np.floor(seconds / float(hop) + 1e-6))
 
 
-def time_line(recording: Recording) -> str:
-    """Names the time line of a recording: its id, and the changes of speed and tempo made to it, if any."""
+def changes_of_speed(recording: Recording) -> str:
+    """Every change of speed or tempo made to a recording, as "Speed 1.1"; empty if there is none."""
     changes = [t if isinstance(t, dict) else t.to_dict() for t in recording.transforms or []]
-    factors = [f"{t['name']} {t['kwargs']['factor']}" for t in changes if t["name"] in ("Speed", "Tempo")]
-    return " ".join([recording.id, *factors])
+    return " ".join(f"{t['name']} {t['kwargs']['factor']}" for t in changes if t["name"] in ("Speed", "Tempo"))

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import gzip
+import json
+import pickle
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lhotse import CutSet
+
+from speechunits.data.cuts import open_cuts
+from speechunits.data.length_index import index_manifest
+from speechunits.errors import UserError
+
+Corpus = Callable[..., Path]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_any_cut_by_its_number(corpus: Corpus, plain: bool):
+    path = corpus([0.3, 0.5, 0.4])
+    theirs = list(CutSet.from_file(path))
+    if plain:
+        path = path.with_suffix("")
+        CutSet.from_cuts(theirs).to_file(path)
+    cuts = open_cuts(path)
+    assert [cuts[i] for i in (2, 0, 1)] == [theirs[i] for i in (2, 0, 1)]
+    assert list(cuts) == theirs and len(cuts) == 3
+    assert cuts.ids == ("a0", "a1", "a2") and cuts.row("a2") == 2
+    np.testing.assert_allclose(cuts.seconds, [0.3, 0.5, 0.4])
+    assert cuts.rates.tolist() == [16000] * 3
+    with pytest.raises(IndexError):
+        cuts[3]
+    with pytest.raises(UserError, match="no cut nobody"):
+        cuts.row("nobody")
+
+
+def test_several_manifests_are_one(corpus: Corpus):
+    paths = [corpus([0.3, 0.5], "a"), corpus([0.2], "b", 8000), corpus([0.4], "c")]
+    cuts = open_cuts(paths)
+    assert [c.id for c in cuts] == list(cuts.ids) == ["a0", "a1", "b0", "c0"]
+    assert cuts.rates.tolist() == [16000, 16000, 8000, 16000]
+    assert cuts.hash != open_cuts(paths[:2]).hash
+    again = pickle.loads(pickle.dumps(cuts))  # as a spawned loader worker gets it
+    assert again[2] == cuts[2] and len(pickle.dumps(cuts)) < 2000
+
+
+def test_index_is_built_once_and_again_when_stale(corpus: Corpus, monkeypatch: pytest.MonkeyPatch):
+    path = corpus([0.3, 0.5])
+    first = index_manifest(path)
+    assert first.lines.parent.name == ".speechunits" and first.lines.read_bytes() == gzip.open(path).read()
+    with monkeypatch.context() as m:
+        m.setattr("speechunits.data.length_index._build", lambda *_: pytest.fail("the index was fresh"))
+        second = index_manifest(path)
+    assert second.ids == first.ids and second.hash == first.hash
+    np.testing.assert_array_equal(second.offsets, first.offsets)
+    time.sleep(0.01)
+    corpus([0.3, 0.6])
+    third = index_manifest(path)
+    assert third.hash != first.hash and third.seconds[1] == 0.6
+    assert not first.lines.exists()  # no copies pile up
+
+
+def test_hash_is_of_ids_and_durations(corpus: Corpus, tmp_path: Path):
+    """Moving the audio or adding labels changes no batch."""
+    path = corpus([0.3, 0.5])
+    moved = CutSet.from_file(path).with_recording_path_prefix("elsewhere")
+    moved.to_file(tmp_path / "moved.jsonl.gz")
+    assert open_cuts(tmp_path / "moved.jsonl.gz").hash == open_cuts(path).hash
+
+
+def test_index_goes_to_the_cache_where_the_corpus_is_read_only(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = corpus([0.3])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (path.parent / ".speechunits").write_text("a file, so no folder can be made, also by root")
+    assert open_cuts(path)[0].id == "a0"
+    assert list((tmp_path / "cache").rglob("*.safetensors"))
+
+
+def test_mistakes(corpus: Corpus, tmp_path: Path):
+    with pytest.raises(UserError, match=r"none.jsonl.gz does not exist; run run.sh --stage 2"):
+        open_cuts(tmp_path / "none.jsonl.gz", made_by="run.sh --stage 2")
+    with pytest.raises(UserError, match=r"no manifest was given"):
+        open_cuts([])
+    empty = tmp_path / "empty.jsonl.gz"
+    gzip.open(empty, "w").close()
+    with pytest.raises(UserError, match=r"empty.jsonl.gz holds no cuts"):
+        open_cuts(empty)
+    (tmp_path / "cuts.csv").write_text("id\n")
+    with pytest.raises(UserError, match=r"cuts.csv is neither"):
+        open_cuts(tmp_path / "cuts.csv")
+    recordings = tmp_path / "recordings.jsonl"
+    recordings.write_text(json.dumps({"id": "r", "sources": [], "sampling_rate": 16000}) + "\n")
+    with pytest.raises(UserError, match=r"recordings.jsonl: line 1 is not a cut"):
+        open_cuts(recordings)
+    cut = gzip.open(corpus([0.3])).read()
+    (tmp_path / "cut_off.jsonl.gz").write_bytes(gzip.compress(cut)[:-20])
+    with pytest.raises(UserError, match=r"cut_off.jsonl.gz cannot be read"):
+        open_cuts(tmp_path / "cut_off.jsonl.gz")
+    (tmp_path / "twice.jsonl").write_bytes(cut + cut)
+    with pytest.raises(UserError, match=r"twice.jsonl names the cut a0 twice"):
+        open_cuts(tmp_path / "twice.jsonl")
+    (tmp_path / "once.jsonl").write_bytes(cut)
+    with pytest.raises(UserError, match=r"the cut a0 is in more than one of"):
+        open_cuts([tmp_path / "once.jsonl", corpus([0.3])])
+    assert not list(tmp_path.rglob("*.part"))
