@@ -1,0 +1,108 @@
+"""Real runs with two gloo processes; every rank writes what it ended with. Started by test_training.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from speechunits.train.module import TrainModule
+from tests.train.test_validation import Largest
+from tests.train.tiny import Tiny, TinyData, batch, train
+
+
+class ByRank(lightning.LightningDataModule):
+    """Windows written out for every rank; with one rank, those of all ranks one after another."""
+
+    def __init__(self, windows: list[list[list[Any]]]) -> None:
+        super().__init__()
+        self.windows = windows
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        if self.trainer.world_size == 1:
+            return DataLoader([[b for rank in window for b in rank] for window in self.windows], batch_size=None)  # type: ignore[arg-type]
+        return DataLoader([window[self.trainer.global_rank] for window in self.windows], batch_size=None)  # type: ignore[arg-type]
+
+
+class Kill(lightning.Callback):
+    """SIGTERM to one rank alone, after one update."""
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+        if pl_module.step == 3 and trainer.global_rank == trainer.world_size - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def double(**options: Any) -> nn.Module:
+    return Tiny(**options).double()
+
+
+def double_batch(index: int, poison: bool = False) -> Any:
+    out = batch(index, torch.float64)
+    if poison:
+        out["audio"].data[0, 0] = torch.nan
+    return out
+
+
+def exact(folder: Path, **trainer: Any) -> TrainModule:
+    """Unequal counts, a layer that most micro-batches skip, clipping, uneven validation, a Measure."""
+    ranks = trainer.get("devices", 1)
+    data = TinyData(accumulate=4 // ranks, dtype=torch.float64, valid=3)
+    options = {"clip": 1.0, "measures": {"top": Largest()}}
+    return train(folder, 9, data, partial(double, skip=0.8), options=options, **trainer)  # type: ignore[arg-type]
+
+
+def empty(folder: Path, **trainer: Any) -> TrainModule:
+    """A rank that begins without audio and so knows no names; nobody with audio; the other rank without."""
+    windows = [[[double_batch(0)], [None]], [[None], [None]], [[{"ids": []}], [double_batch(1)]]]
+    return train(folder, 2, ByRank(windows), double, **trainer)  # type: ignore[arg-type]
+
+
+def poisoned(folder: Path, **trainer: Any) -> TrainModule:
+    """One rank's loss is not finite: no rank takes the step."""
+    windows = [[[double_batch(2 * i)], [double_batch(2 * i + 1, poison=i == 1)]] for i in range(3)]
+    return train(folder, 2, ByRank(windows), double, **trainer)  # type: ignore[arg-type]
+
+
+NOISY = partial(Tiny, dropout=0.4, skip=0.5)
+
+
+def whole(folder: Path, **trainer: Any) -> TrainModule:
+    return train(folder, 6, TinyData(), NOISY, checkpoint_every=3, keep_last=None, validate_every=2, **trainer)
+
+
+def resumed(folder: Path, **trainer: Any) -> TrainModule:
+    settings: dict[str, Any] = {"checkpoint_every": 3, "keep_last": None, "validate_every": 2, **trainer}
+    train(folder, 3, TinyData(), NOISY, **settings)
+    return train(folder, 6, TinyData(), NOISY, resume=folder / "checkpoints" / "step-000000003.ckpt", **settings)
+
+
+def killed(folder: Path, **trainer: Any) -> TrainModule:
+    return train(folder, 50, TinyData(), callbacks=[Kill()], **trainer)
+
+
+RUNS = {run.__name__: run for run in (exact, empty, poisoned, whole, resumed, killed)}
+SLOW = ("train/audio_seconds_per_second", "train/loader_wait")
+
+
+def outcome(module: TrainModule) -> dict[str, Any]:
+    """Everything that ranks, and numbers of ranks, are compared by; JSON keeps every bit of a float."""
+    weights = {name: tensor.double().flatten().tolist() for name, tensor in module.model.state_dict().items()}
+    figures = {name: value for name, value in module.figures.items() if name not in SLOW}
+    return {"step": module.step, "rejected": module.rejected, "weights": weights, "figures": figures}
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for name, run in RUNS.items():
+        place = Path(sys.argv[1]) / name
+        module = run(place, devices=2)
+        (Path(sys.argv[1]) / f"{name}-{module.global_rank}.json").write_text(json.dumps(outcome(module)))
