@@ -198,3 +198,12 @@ def test_check_build_reads_no_weights_of_artefacts(tmp_path: Path):
     assert check_build(tree, streams=STREAMS) == []
     with pytest.raises(UserError, match=r"weights\.safetensors"):
         build(tree, streams=STREAMS)
+
+
+def test_a_fragment_laid_over_a_system_removes_by_null(tmp_path: Path) -> None:
+    (tmp_path / "system.yaml").write_text("model: {head: {a: 1}, penalty: {weight: 10}}\n")
+    (tmp_path / "size.yaml").write_text("model: {penalty: null, head: {a: 2}}\n")
+    (tmp_path / "whole.yaml").write_text("include: [system.yaml, size.yaml]\nmodel: {head: {b: 3}}\n")
+    expected = {"model": {"head": {"a": 2}}}
+    assert load(tmp_path / "system.yaml", tmp_path / "size.yaml") == expected
+    assert load(tmp_path / "whole.yaml") == {"model": {"head": {"a": 2, "b": 3}}}
