@@ -39,18 +39,21 @@ def find(path: str | Path, beside: Path | None = None) -> Path:
     raise UserError(f"{path}: no such configuration file; looked at {', '.join(map(str, tries))}")
 
 
-def merge(under: Any, over: Any) -> Any:
-    """Mappings merge key by key, null removes, a node whose ``_target_`` changes is replaced whole."""
+def merge(under: Any, over: Any, keep_null: bool = False) -> Any:
+    """Mappings merge key by key, null removes, a node whose ``_target_`` changes is replaced whole.
+
+    ``keep_null`` leaves the nulls in, for fragments that still have to remove something from what they are laid over.
+    """
     if not isinstance(over, Mapping):
         return over
     kept = under if isinstance(under, Mapping) else {}
     replaced = "_target_" in kept and kept["_target_"] != over.get("_target_", kept["_target_"])
     out = {} if replaced else dict(kept)
     for key, value in over.items():
-        if value is None:
+        if value is None and not keep_null:
             out.pop(key, None)
         else:
-            out[key] = merge(out.get(key), value)
+            out[key] = merge(out.get(key), value, keep_null)
     return out
 
 
@@ -66,8 +69,8 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> Tree:
     out: Tree = {}
     include = tree.pop("include", None) or []
     for name in [include] if isinstance(include, str) else include:
-        out = merge(out, _read(find(name, path.parent), (*above, path.resolve())))
-    return merge(out, tree)
+        out = merge(out, _read(find(name, path.parent), (*above, path.resolve())), keep_null=True)
+    return merge(out, tree, keep_null=True)
 
 
 def load(*sources: str | Path | Mapping[str, Any]) -> Tree:

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import inspect
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -93,6 +94,16 @@ def run(recipe: Callable[..., dict[str, Any] | None], argv: list[str]) -> dict[s
         mark = {"seconds": round(time.monotonic() - begin, 1), "command": " ".join(argv), **figures}
         store.write_json(out / MARK, mark)
         return mark
+
+
+def log_to(path: str | Path) -> None:
+    """Send the house's log lines to the terminal and, appended, to ``path``."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    root = logging.getLogger("speechunits")
+    root.setLevel(logging.INFO)
+    for handler in (logging.StreamHandler(sys.stdout), logging.FileHandler(path)):
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+        root.addHandler(handler)
 
 
 def main(recipe: Callable[..., dict[str, Any] | None]) -> None:

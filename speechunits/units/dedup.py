@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from speechunits.seq import Seq, pad
+from speechunits.seq import pad
 from speechunits.units.units import Units
 
 

@@ -69,7 +69,8 @@ class Features(nn.Module):
             return self.source(audio, depth=self.depth).read(self.read)
         return self.source(audio)  # type: ignore[no-any-return]
 
-    def _reduce(self, x: Seq) -> Seq:
+    def reduce(self, x: Seq) -> Seq:
+        """Join ``every`` frames into one."""
         if self.every == 1:
             return x
         if self.pool == "first":
@@ -96,6 +97,6 @@ class Features(nn.Module):
     def forward(self, audio: Seq) -> Seq:
         """(B, S) samples -> (B, T, D) vectors."""
         if audio.data.size(1) * audio.hop <= self.chunk:  # type: ignore[operator]
-            return self._reduce(self._window(audio))
+            return self.reduce(self._window(audio))
         rows = [self._long(row[:n], audio.hop) for row, n in zip(audio.data, audio.lengths.tolist(), strict=True)]  # type: ignore[arg-type]
-        return self._reduce(pad(rows, self.frontend.hop))  # type: ignore[arg-type]
+        return self.reduce(pad(rows, self.frontend.hop))  # type: ignore[arg-type]

@@ -1,0 +1,60 @@
+"""Measure units: python -m recipes.evaluate conf/evaluate.yaml out=exp/eval systems.mfcc.source._target_=... data.fit=...
+
+For every system: read all candidates (layers, ways to join frames) in one pass, fit k-means of ``size`` clusters on
+``data.fit`` with every seed, choose the candidate by mean PNMI on ``data.valid`` (other speakers), and report all
+measures of that candidate on ``data.test``. Rows go to ``out/results.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import mean
+from typing import Any
+
+from speechunits.config import build
+from speechunits.part import Tree
+from speechunits.recipe import log_to, main
+from speechunits.report.results import write_results
+from speechunits.units.evaluation import Corpus, Evaluation
+
+
+def evaluate(
+    out: str,
+    systems: dict[str, Any],
+    data: dict[str, Any],
+    symbols: str,
+    size: int = 100,
+    seeds: Sequence[int] = (0, 1, 2),
+    hop: str = "1/50",
+    fit_frames: int = 100_000,
+    silence: Sequence[str] = ("sil",),
+    abx_segments: Sequence[str] = ("triphone",),
+    noise_snr: float = 20.0,
+    fitter: Tree | None = None,
+    num_workers: int = 0,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Measure systems side by side; see the module's text."""
+    log_to(f"{out}/evaluate.log")
+    corpora = {name: Corpus(paths, symbols, hop, num_workers, device) for name, paths in data.items()}
+    rows: list[dict[str, Any]] = []
+    for system, node in systems.items():
+        run = Evaluation(build(node), size, fitter or {}, fit_frames, silence, abx_segments, noise_snr)
+        run.fit(corpora["fit"], seeds)
+        valid = run.purity(corpora["valid"])
+        best = max(valid, key=lambda name: mean(r["pnmi"] for r in valid[name].values()))
+        for candidate, by_seed in valid.items():
+            for seed, figures in by_seed.items():
+                about = {"system": system, "split": "valid", "candidate": candidate, "seed": seed, "size": size}
+                rows += [{**about, **run.place(candidate), "metric": k, "value": v} for k, v in figures.items()]
+        for seed, figures in run.measure(best, corpora["test"]).items():
+            about = {"system": system, "split": "test", "candidate": best, "seed": seed, "size": size}
+            rows += [{**about, **run.place(best), "metric": k, "value": v} for k, v in figures.items()]
+        test = [r["value"] for r in rows if r["system"] == system and r["split"] == "test" and r["metric"] == "pnmi"]
+        print(f"{system}: {best} chosen on valid; test pnmi {mean(test):.4f} over {len(test)} seeds")
+    write_results(f"{out}/results.json", rows)
+    return {"rows": len(rows)}
+
+
+if __name__ == "__main__":
+    main(evaluate)

@@ -1,0 +1,61 @@
+"""Fit k-means and save a tokenizer: python -m recipes.fit_units out=exp/km100 features._target_=... cuts=train.jsonl.gz
+
+One pass over the features fills a bounded reservoir (``fitter.reservoir`` frames), on which k-means runs in memory;
+``fitter.extra_passes`` refine it on all frames. Features are never written to disk. An interrupted fit is continued.
+Several processes (torchrun) share the passes and give the same centroids. Writes ``out/tokenizer``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from speechunits import store
+from speechunits.config import build
+from speechunits.data.cuts import open_cuts
+from speechunits.data.fields.audio_field import AudioField
+from speechunits.part import Tree
+from speechunits.quantizers.kmeans_fitter import KMeansFitter
+from speechunits.recipe import log_to, main
+from speechunits.units.feature_pass import FeaturePass
+from speechunits.units.tokenizer import UnitTokenizer
+
+
+def fit_units(
+    out: str,
+    features: Tree,
+    cuts: str | list[str],
+    fitter: Tree,
+    max_seconds: float = 200.0,
+    share: float = 1.0,
+    num_workers: int = 0,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Fit one codebook; see the module's text."""
+    log_to(f"{out}/fit.log")
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    source = build(features).eval()
+    corpus = open_cuts(cuts)
+    batches = FeaturePass(
+        corpus, {"audio": AudioField()}, max_seconds, share=share, num_workers=num_workers, device=device
+    )
+    fit: KMeansFitter = build(fitter)
+    print(f"k-means: {fit.size} clusters, {fit.pass_budget} pass(es) over {batches.seconds / 3600:.2f} h")
+    origin = f"{batches.name} {store.identity(source)}"
+    made, figures = fit.fit(batches.features(source), folder=Path(out) / "fit", source=origin)
+    quantizer = build({"_target_": "speechunits.quantizers.kmeans.KMeans", "size": fit.size}, dim=source.dim)
+    quantizer.load_state_dict(made.state_dict())
+    tokenizer = UnitTokenizer.join(source.cpu(), quantizer)
+    parents = [p for p in [getattr(source.source, "fingerprint", "")] if p]
+    figures["fingerprint"] = tokenizer.save(f"{out}/tokenizer", derived_from=parents)
+    for cut_id, reason in batches.bad.items():
+        print(f"left out {cut_id}: {reason}")
+    return figures
+
+
+if __name__ == "__main__":
+    main(fit_units)

@@ -1,0 +1,95 @@
+"""FeatureBank: several places of one encoder, read in one pass and kept in memory for fitting and measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from speechunits.encoder import SpeechEncoder
+from speechunits.seq import Seq, unpad
+from speechunits.units.feature_pass import FeaturePass
+from speechunits.units.features import Features
+
+
+class FeatureBank:
+    """Features of every candidate for every utterance of a corpus.
+
+    Meant for evaluation sets and for the bounded sample that codebooks are compared on; corpora for training are
+    streamed (``FeaturePass.features``).
+
+    Args:
+        source: a SpeechEncoder or a frontend.
+        reads: places, e.g. ["layer:1", "layer:2"]; ["clean"] for a frontend.
+        pools: ways to join ``every`` frames, "first" or "mean"; with ``every=1`` they are the same.
+        every: frames joined into one vector.
+        sample_frames: keep at most this many vectors, by leaving out later batches; None = all.
+    """
+
+    def __init__(
+        self,
+        source: nn.Module,
+        reads: Sequence[str] = ("clean",),
+        pools: Sequence[str] = ("first",),
+        every: int = 1,
+        sample_frames: int | None = None,
+    ) -> None:
+        self.source, self.sample_frames = source.eval(), sample_frames
+        self.candidates: dict[str, Features] = {}
+        for read in reads:
+            for pool in pools if every > 1 else ("first",):
+                name = read if every == 1 else f"{read}/{pool}{every}"
+                self.candidates[name] = Features(source, read, every, pool)  # type: ignore[arg-type]
+
+    @property
+    def hop(self) -> Fraction:
+        """Seconds per vector, the same for all candidates."""
+        return next(iter(self.candidates.values())).hop
+
+    @torch.inference_mode()
+    def look(self, audio: Seq) -> dict[str, Seq]:
+        """(B, S) samples -> every candidate, (B, T, D) each."""
+        if isinstance(self.source, SpeechEncoder):
+            look = self.source(audio)
+            return {name: f.reduce(look.read(f.read)) for name, f in self.candidates.items()}
+        frames = self.source(audio)
+        return {name: f.reduce(frames) for name, f in self.candidates.items()}
+
+    def read(
+        self, batches: FeaturePass, view: Callable[[Seq, Any], Seq] | None = None
+    ) -> tuple[dict[str, dict[str, Tensor]], list[dict[str, Any]]]:
+        """One pass.
+
+        Args:
+            batches: the corpus.
+            view: changes the audio first (noise), given the batch's draws.
+
+        Returns:
+            candidate -> utterance id -> (T, D), and the batches without their audio (labels, ids).
+        """
+        out: dict[str, dict[str, Tensor]] = {name: {} for name in self.candidates}
+        rest, seen = [], 0
+        for _, batch in batches():
+            audio = batch["audio"] if view is None else view(batch["audio"], batch["draws"])
+            for name, seq in self.look(audio).items():
+                for key, x in zip(batch["ids"], unpad(seq), strict=True):
+                    out[name][key] = x.clone().cpu()
+                    seen += len(x)
+            rest.append({k: v for k, v in batch.items() if k != "audio"})
+            if self.sample_frames is not None and seen >= self.sample_frames * len(self.candidates):
+                break
+        return out, rest
+
+    def stream(self, vectors: Mapping[str, Tensor]) -> Callable[[int], Iterator[tuple[int, list[str], Seq]]]:
+        """Kept vectors as a feature stream for ``KMeansFitter``."""
+        items = list(vectors.items())
+
+        def run(start: int = 0) -> Iterator[tuple[int, list[str], Seq]]:
+            for i in range(start, len(items)):
+                key, x = items[i]
+                yield i, [key], Seq(x[None], torch.tensor([len(x)]), self.hop)
+
+        return run

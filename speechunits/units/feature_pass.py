@@ -1,0 +1,105 @@
+"""FeaturePass: one pass over a corpus, batch by batch, the same batches for any number of processes."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from speechunits.data.batch_dataset import BatchDataset, Planned
+from speechunits.data.batch_loader import BatchLoader
+from speechunits.data.batch_plan import evaluation_batches
+from speechunits.data.cuts import Cuts
+from speechunits.data.field import Field
+from speechunits.errors import UserError
+from speechunits.seq import Seq
+from speechunits.units.features import Features
+
+log = logging.getLogger(__name__)
+
+
+class FeaturePass:
+    """The batches of a corpus in one global order; process r of W works on batches r, r + W, r + 2W ...
+
+    Args:
+        cuts: the corpus.
+        fields: batch name -> Field; needs "audio".
+        max_seconds: of one batch, padding included.
+        min_duration: seconds; shorter cuts are left out and counted.
+        share: of the cuts, drawn evenly over the corpus; 1 = all.
+        num_workers: loader processes.
+        device: where features are computed.
+        rank, ranks: of this process; None = from torch.distributed, else from RANK and WORLD_SIZE.
+    """
+
+    def __init__(
+        self,
+        cuts: Cuts,
+        fields: Mapping[str, Field],
+        max_seconds: float = 200.0,
+        min_duration: float = 0.05,
+        share: float = 1.0,
+        num_workers: int = 0,
+        device: str = "cpu",
+        rank: int | None = None,
+        ranks: int | None = None,
+    ) -> None:
+        self.cuts, self.dataset = cuts, BatchDataset(cuts, fields)
+        self.num_workers, self.device = num_workers, device
+        self.rank = int(os.environ.get("RANK", 0)) if rank is None else rank
+        self.ranks = int(os.environ.get("WORLD_SIZE", 1)) if ranks is None else ranks
+        rows = np.flatnonzero(cuts.seconds >= min_duration)
+        if len(rows) < len(cuts):
+            log.warning(
+                "%d of %d cuts are shorter than %g s and are left out", len(cuts) - len(rows), len(cuts), min_duration
+            )
+        if share < 1:
+            rows = rows[np.linspace(0, len(rows) - 1, max(1, round(share * len(rows)))).astype(int)]
+        if not len(rows):
+            raise UserError(f"{', '.join(map(str, cuts.paths))}: no cut of at least {min_duration:g} s is left")
+        self.batches = evaluation_batches(cuts.seconds, max_seconds, 1, rows)[0]
+        self.seconds = float(cuts.seconds[rows].sum())
+        self.bad: dict[str, str] = {}
+
+    @property
+    def name(self) -> str:
+        """Same name, same batches."""
+        digest = hashlib.sha256(self.cuts.hash.encode())
+        for batch in self.batches:
+            digest.update(np.asarray(batch, np.int64).tobytes() + b"|")
+        return digest.hexdigest()[:16]
+
+    def __call__(self, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+        """(index in the global order, batch) of this process from ``start`` on; unreadable cuts go to ``bad``."""
+        mine = [i for i in range(start, len(self.batches)) if i % self.ranks == self.rank]
+        index_of = {self.cuts.ids[row]: i for i in mine for row in self.batches[i]}
+        planned = [Planned(0, tuple(int(r) for r in self.batches[i])) for i in mine]
+        loader = BatchLoader(self.dataset, planned, self.num_workers)
+        for batch in loader:
+            moved = {k: v.to(self.device) if hasattr(v, "to") else v for k, v in batch.items()}
+            yield index_of[batch["ids"][0]], moved
+        self.bad |= loader.bad
+
+    def features(self, features: Features) -> FeatureStream:
+        """A feature stream for ``KMeansFitter``: every call is one pass."""
+        return FeatureStream(self, features)
+
+
+class FeatureStream:
+    """``stream(start)`` yields (index, ids, features); see ``quantizers.feature_stream``."""
+
+    def __init__(self, batches: FeaturePass, features: Features) -> None:
+        self.batches, self.features = batches, features.to(batches.device).eval()
+
+    @torch.inference_mode()
+    def _read(self, audio: Seq) -> Seq:
+        return self.features(audio)  # type: ignore[no-any-return]
+
+    def __call__(self, start: int = 0) -> Iterator[tuple[int, list[str], Seq]]:
+        for index, batch in self.batches(start):
+            yield index, batch["ids"], self._read(batch["audio"])

@@ -1,0 +1,1 @@
+"""One audio to other audios of the same length: ``forward(audio: Seq, draws) -> Seq``."""
