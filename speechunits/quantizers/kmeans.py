@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from speechunits.seq import Seq
 
-BLOCK = 512  # frames per matrix product; a measured 2 % of a large product's speed buys results free of the batch
+BLOCK = 512  # frames per matrix product: measured as fast as 4096, and a short utterance fills few rows with zeros
 CHUNK = 8 * BLOCK  # frames whose scores, or float64 copies, are held at once
 
 
@@ -40,9 +40,8 @@ def nearest(frames: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
             best = torch.from_numpy(scores.numpy().argmin(1)) if scores.device.type == "cpu" else scores.argmin(1)
             codes[start : start + CHUNK] = best
             least = scores.gather(1, best[:, None])[:, 0]
-            distances[start : start + CHUNK] = (2 * least + torch.linalg.vector_norm(rows, dim=1).square()).clamp_(
-                min=0
-            )
+            squares = torch.linalg.vector_norm(rows, dim=1).square()
+            distances[start : start + CHUNK] = (2 * least + squares).clamp_(min=0)
     return codes, distances
 
 
