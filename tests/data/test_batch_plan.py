@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import time
 
 import numpy as np
@@ -88,7 +89,7 @@ def test_epochs_differ_in_company_and_order_but_not_in_length():
     plan = BatchPlan(seconds, 87.5)
     first, second = flat(batches(plan, 0)), flat(batches(plan, 1))
     assert len(first) == len(second) == plan.windows == 40
-    pairs = [{frozenset(p) for b in e for p in zip(b, b[1:], strict=False)} for e in (first, second)]
+    pairs = [{frozenset(p) for b in e for p in itertools.pairwise(b)} for e in (first, second)]
     assert len(pairs[0] & pairs[1]) < 20
     assert np.corrcoef([b[0] for b in first], range(40))[0, 1] < 0.5
 
@@ -115,7 +116,7 @@ def test_a_million_cuts_are_planned_in_seconds():
 
 
 def test_mistakes():
-    with pytest.raises(UserError, match="2 cuts are longer than max_seconds = 10 .*the longest: 12.0 s"):
+    with pytest.raises(UserError, match=r"2 cuts are longer than max_seconds = 10 .*the longest: 12.0 s"):
         BatchPlan(np.array([1.0, 11, 12]), 10)
     with pytest.raises(UserError, match="no cut is left"):
         BatchPlan(np.array([]), 10)

@@ -85,7 +85,7 @@ def test_cut_off_the_grid_is_refused(corpus: Corpus, tmp_path: Path):
     cuts = store(corpus([1.0, 0.5]), tmp_path / "u.jsonl.gz", count)
     field = UnitsField().bind(cuts)
     assert field.load(cuts[0].truncate(offset=0.04)).tolist() == list(range(2, 50))
-    with pytest.raises(UserError, match="a0.* starts 1.50 labels"):
+    with pytest.raises(UserError, match=r"a0.* starts 1.50 labels"):
         field.load(cuts[0].truncate(offset=0.03, preserve_id=True))
 
 
@@ -98,7 +98,7 @@ def test_changed_speed_is_refused_unless_the_labels_are_of_it(corpus: Corpus, tm
         cuts[0].perturb_tempo(0.9),
         cuts[0].perturb_speed(0.99, affix_id=False),
     ):
-        with pytest.raises(UserError, match="speed or tempo of the cut a0.*extract units from the changed cuts"):
+        with pytest.raises(UserError, match=r"speed or tempo of the cut a0.*extract units from the changed cuts"):
             field.load(changed)
     assert len(field.load(cuts[0].perturb_volume(2.0))) == 50
     CutSet.from_file(plain).perturb_speed(0.9).to_file(tmp_path / "slow.jsonl.gz")
@@ -137,7 +137,7 @@ def test_promises_of_the_manifest_are_checked(corpus: Corpus, tmp_path: Path):
     with pytest.raises(UserError, match=r"d.jsonl.gz.meta.json does not describe code fields"):
         swap(cuts, tmp_path / "d.jsonl.gz", vocab="many")
     other = swap(cuts, tmp_path / "f.jsonl.gz", fingerprint="other")
-    with pytest.raises(UserError, match="the field units of .*f.jsonl.gz .*differs"):
+    with pytest.raises(UserError, match=r"the field units of .*f.jsonl.gz .*differs"):
         open_cuts([*cuts.paths, *other.paths])
 
 

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import logging
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import pytest
+import soundfile
+import torch
+from lhotse import CutSet, Recording
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from speechunits.config import build, check, load
+from speechunits.data.cuts import open_cuts
+from speechunits.data.fields import AudioField, UnitsField
+from speechunits.data.transforms import Crop
+from speechunits.data.unit_writer import UnitWriter
+from speechunits.errors import UserError
+from speechunits.stream import Stream
+from speechunits.train.datamodule import SpeechDataModule
+
+HOP = Fraction(1, 50)
+
+
+def corpus(folder: Path, name: str, seconds: list[float], fingerprint: str = "fp") -> str:
+    """A manifest with units 0, 1, 2 ..."""
+    cuts = []
+    for i, s in enumerate(seconds):
+        path = folder / f"{name}{i}.wav"
+        soundfile.write(path, np.random.default_rng(i).normal(0, 0.1, round(s * 16000)), 16000)
+        cuts.append(Recording.from_file(path).to_cut())
+    CutSet.from_cuts(cuts).to_file(folder / f"{name}.plain.jsonl.gz")
+    with UnitWriter(folder / f"{name}.jsonl.gz", HOP, [100], fingerprint) as writer:
+        for cut in cuts:
+            writer.write(cut, np.arange(int(cut.duration * 50 + 1e-6)))
+    return str(folder / f"{name}.jsonl.gz")
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> dict[str, str]:
+    return {
+        "train": corpus(tmp_path, "t", [0.2 + 0.02 * i for i in range(24)]),
+        "valid": corpus(tmp_path, "v", [0.3, 0.5, 0.9]),
+    }
+
+
+def module(paths: dict[str, str], **how: Any) -> SpeechDataModule:
+    how = {"max_seconds": 1.5, "accumulate": 2, "num_workers": 0, "transforms": [Crop(0.5)]} | how
+    return SpeechDataModule(**paths, fields={"audio": AudioField(), "units": UnitsField()}, **how)
+
+
+class Recorder(lightning.LightningModule):
+    """Notes what it was given; tells the data module of each completed update, as the house's training module does."""
+
+    def __init__(self, house: bool = True) -> None:
+        super().__init__()
+        self.automatic_optimization, self.house = False, house
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.train_ids: list[list[list[str]]] = []
+        self.valid_ids: list[list[str]] = []
+
+    def training_step(self, window: list[dict[str, Any]], batch_idx: int) -> None:
+        for batch in window:
+            torch.testing.assert_close(batch["units"].valid, batch["units"].data >= 0)
+            assert batch["draws"].epoch == self.trainer.datamodule.position.epoch
+        self.train_ids.append([batch["ids"] for batch in window])
+        self.optimizers().step()  # counts Lightning's steps
+        self.trainer.datamodule.advance()
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        assert batch["draws"].epoch == -1
+        self.valid_ids.append(batch["ids"])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.house:
+            checkpoint.pop("loops", None)
+
+
+def fit(
+    data: SpeechDataModule, folder: Path, steps: int, start: Path | None = None, house: bool = True, every: int = 3
+) -> Recorder:
+    recorder = Recorder(house)
+    trainer = lightning.Trainer(
+        max_steps=-1 if start and house else steps,
+        max_epochs=-1,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        callbacks=[ModelCheckpoint(folder, "{step}", every_n_train_steps=every, save_top_k=-1), Stop(steps)],
+    )
+    trainer.fit(recorder, data, ckpt_path=start)
+    return recorder
+
+
+class Stop(lightning.Callback):
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, recorder: Recorder, *_: Any) -> None:
+        if len(recorder.train_ids) >= self.steps:
+            trainer.should_stop = True
+
+
+def test_streams_are_those_of_the_manifests(paths: dict[str, str]):
+    assert module(paths).streams == {"units": Stream(HOP, (100,), "fp")}
+
+
+def test_train_and_valid_labels_of_two_tokenizers_are_refused(paths: dict[str, str], tmp_path: Path):
+    other = corpus(tmp_path, "o", [0.3, 0.5], "other")
+    with pytest.raises(UserError, match=r"the field units of .*o.jsonl.gz .*other.* differs from that of .*t.jsonl.gz"):
+        module({"train": paths["train"], "valid": other}).setup()
+
+
+def test_construction_reads_nothing_and_setup_finds_mistakes():
+    data = module({"train": "no/such/train.jsonl.gz"})
+    with pytest.raises(UserError, match=r"no/such/train.jsonl.gz does not exist"):
+        data.setup()
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_trainer_sees_every_cut_in_every_epoch(paths: dict[str, str], tmp_path: Path, num_workers: int):
+    data = module(paths, num_workers=num_workers)
+    windows = len(data.train_dataloader())
+    recorder = fit(data, tmp_path / "c", 2 * windows)
+    assert len(recorder.train_ids) == 2 * windows
+    for epoch in (recorder.train_ids[:windows], recorder.train_ids[windows:]):
+        assert {i for window in epoch for batch in window for i in batch} == {f"t{i}" for i in range(24)}
+    assert recorder.train_ids == fit(module(paths), tmp_path / "d", 2 * windows).train_ids
+    assert [sorted(i for b in recorder.valid_ids for i in b)[:2], len(recorder.valid_ids) % 2] == [["v0", "v0"], 0]
+    assert data.position.epoch == 2 and data.position.window == 0
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("house", [True, False])
+def test_resumed_is_uninterrupted(paths: dict[str, str], tmp_path: Path, num_workers: int, house: bool):
+    """From a checkpoint in the middle of an epoch, at its end and in the next one."""
+    windows = len(module(paths).train_dataloader())
+    steps = 2 * windows + 2
+    whole = fit(module(paths), tmp_path / "whole", steps, every=1, house=house)
+    assert len(whole.train_ids) == steps
+    for done in (2, windows, windows + 1):
+        data = module(paths, num_workers=num_workers)
+        left = steps if not house else steps - done
+        resumed = fit(data, tmp_path / f"resumed{done}", left, tmp_path / "whole" / f"step={done}.ckpt", house)
+        assert resumed.train_ids[: steps - done] == whole.train_ids[done:]
+
+
+def test_another_plan_goes_on_at_the_same_share_of_the_epoch(paths: dict[str, str], caplog: pytest.LogCaptureFixture):
+    first = module(paths)
+    half = len(first.train_dataloader()) // 2
+    first.position.window = half
+    state = first.state_dict()
+    same = module(paths, accumulate=2)
+    same.load_state_dict(state)
+    same.train_dataloader()
+    assert same.position.window == half and not caplog.records
+    other = module(paths, max_seconds=0.6, accumulate=1)
+    other.load_state_dict(state)
+    with caplog.at_level(logging.WARNING):
+        windows = len(other.train_dataloader())
+    assert windows > len(first.train_dataloader())
+    assert other.position.window == int(np.ceil(half / len(first.train_dataloader()) * windows))
+    assert "of another batch plan" in caplog.text
+
+
+def test_short_and_long_cuts_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    train = corpus(tmp_path, "t", [0.05, 0.3, 0.4, 2.0, 0.09])
+    data = SpeechDataModule(train, {"audio": AudioField()}, 1.0, max_duration=1.0, num_workers=0)
+    with caplog.at_level(logging.WARNING):
+        ids = {i for window in data.train_dataloader() for batch in window for i in batch["ids"]}
+    assert ids == {"t1", "t2"}
+    assert "left out 2 of 5 cuts shorter than 0.1 s, e.g. t0" in caplog.text
+    assert "left out 1 of 5 cuts longer than 1.0 s, e.g. t3" in caplog.text
+    with pytest.raises(UserError, match=r"t.jsonl.gz: all 5 cuts are outside the limits"):
+        SpeechDataModule(train, {"audio": AudioField()}, 1.0, min_duration=3).train_dataloader()
+    with pytest.raises(UserError, match="1 cuts are longer than max_seconds = 1"):
+        SpeechDataModule(train, {"audio": AudioField()}, 1.0).train_dataloader()
+
+
+def test_zero_length_cuts_are_left_out(tmp_path: Path):
+    cuts = list(open_cuts(corpus(tmp_path, "t", [0.3, 0.4])))
+    cuts[0].duration = 0.0
+    CutSet.from_cuts(cuts).to_file(tmp_path / "zero.jsonl.gz")
+    data = SpeechDataModule(
+        str(tmp_path / "zero.jsonl.gz"), {"audio": AudioField()}, 1.0, min_duration=0, num_workers=0
+    )
+    assert [batch["ids"] for window in data.train_dataloader() for batch in window] == [["t1"]]
+
+
+def test_shipped_configuration(paths: dict[str, str]):
+    tree = load("data/speech.yaml", f"train={paths['train']}", f"valid={paths['valid']}", "num_workers=0")
+    assert check(tree) == []
+    data = build(tree)
+    (window,) = data.train_dataloader()
+    assert window[0]["audio"].lengths.max() <= 250000 and len(window[0]["ids"]) == 24
