@@ -1,0 +1,75 @@
+"""One page to look at: python -m recipes.report out=exp/demo/report title=... results=[a/results.json,b/results.json]
+
+Merges result files into one and writes a self-contained HTML page. ``runs`` names training folders by system,
+``tokenizers`` tokenizer folders; ``examples`` (``cuts``, ``count`` ...) says which utterances to show and to count
+units over; ``claims`` (``better``, ``than``, ``metric``, ``margin`` ...) are checked; ``stages`` are folders of
+finished recipes, whose times are shown. What is left out does not appear. ``results_to`` and ``page_to`` say where the
+two files go if not into ``out``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from speechunits import store
+from speechunits.config import build
+from speechunits.recipe import main
+from speechunits.report import sections
+from speechunits.report.canvas import colours
+from speechunits.report.page import page, write_page
+from speechunits.report.results import markdown_table, merge_results
+from speechunits.train.provenance import provenance
+from speechunits.units.tokenizer import UnitTokenizer
+
+
+def report(
+    out: str,
+    title: str,
+    results: list[str],
+    runs: dict[str, str] | None = None,
+    tokenizers: dict[str, str] | None = None,
+    examples: dict[str, Any] | None = None,
+    claims: list[dict[str, Any]] | None = None,
+    stages: list[str] | None = None,
+    split: str = "test",
+    log_steps: bool = False,
+    results_to: str | None = None,
+    page_to: str | None = None,
+) -> dict[str, Any]:
+    """Write the report; see the module's text."""
+    wanted = build([{"_target_": "speechunits.report.claim.Claim", **claim} for claim in claims or []])
+    merged = merge_results(results)
+    encoders = {system: UnitTokenizer.load(folder) for system, folder in (tokenizers or {}).items()}
+    colour = colours([*(row["system"] for row in merged["rows"]), *(runs or {}), *encoders])
+    seconds = sections.stage_seconds(stages or [])
+    shown = [
+        sections.results_section(merged, wanted, split),
+        sections.training_section(runs or {}, colour, log_steps),
+        sections.layers_section(merged, colour),
+    ]
+    if examples is not None:
+        chosen = build({"_target_": "speechunits.report.examples.Examples", **examples})
+        shown.append(sections.units_section(chosen, encoders, colour, Path(out)))
+        shown.append(sections.examples_section(chosen, encoders, colour))
+    shown.append(sections.stages_section(seconds))
+    facts = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "commit": merged["commit"],
+        "versions": ", ".join(f"{name} {version}" for name, version in merged["versions"].items()),
+        "machine": merged["machine"],
+        "commands": merged["command"],
+        "report": provenance()["command"],
+        "time": sections.duration(sum(filter(None, seconds.values()))) if seconds else "",
+    }
+    table = markdown_table(merged, split=split)
+    store.write_json(results_to or f"{out}/results.json", merged)
+    write_page(page_to or f"{out}/report.html", page(title, facts, shown))
+    print(table, end="")
+    verdicts = [claim.check(merged) for claim in wanted]
+    return {"rows": len(merged["rows"]), "claims": len(verdicts), "reached": sum(v.reached for v in verdicts)}
+
+
+if __name__ == "__main__":
+    main(report)

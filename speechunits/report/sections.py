@@ -1,0 +1,120 @@
+"""The sections of a report, each made of its own input; one without input has no body and does not appear."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from speechunits import store
+from speechunits.recipe import MARK
+from speechunits.report.claim import Claim
+from speechunits.report.curves import training_curves
+from speechunits.report.examples import Examples
+from speechunits.report.heat_map import unit_phone_map
+from speechunits.report.layers import layered, metric_by_layer
+from speechunits.report.markup import checked, paragraph, picture, player, subtitle, table
+from speechunits.report.page import Section
+from speechunits.report.results import summarise
+from speechunits.report.tiers import runs, spectrogram_with_tiers
+from speechunits.report.training_table import read_training_table
+from speechunits.report.usage import codebook_usage
+from speechunits.units.tokenizer import UnitTokenizer
+
+Colours = Mapping[str, str]
+
+
+def results_section(results: Mapping[str, Any], claims: Sequence[Claim], split: str = "test") -> Section:
+    """The claims as checked sentences, and the figures of ``split``."""
+    verdicts = [claim.check(results) for claim in claims]
+    body = checked((v.sentence, v.reached) for v in verdicts) if verdicts else ""
+    figures = summarise(results["rows"], split)
+    if figures:
+        metrics = list(dict.fromkeys(m for cells in figures.values() for m in cells))
+        cells = [[name, *(str(of.get(m, "–")) for m in metrics)] for name, of in figures.items()]
+        body += table(["system", *metrics], cells)
+        several = any(s.count > 1 for of in figures.values() for s in of.values())
+        note = "; mean ± standard deviation (number of seeds)" if several else ""
+        body += paragraph(f"Measured on {split}{note}.")
+    return Section("Results", body)
+
+
+def training_section(runs_of: Mapping[str, str], colours: Colours, log_steps: bool = False) -> Section:
+    """Loss and masked accuracy of training runs, given by their folders."""
+    if not runs_of:
+        return Section("Training", "")
+    tables = {system: read_training_table(folder) for system, folder in runs_of.items()}
+    return Section("Training", picture(training_curves(tables, colours, log_steps), "Training and validation."))
+
+
+def layers_section(results: Mapping[str, Any], colours: Colours) -> Section:
+    """A picture for every metric that was measured at several layers."""
+    body = ""
+    for metric, split in layered(results["rows"]):
+        png = metric_by_layer(results["rows"], metric, split, colours)
+        body += picture(png, f"{metric} by layer on {split}; dashed: systems with one figure.")
+    return Section("Layers", body)
+
+
+def units_section(examples: Examples, tokenizers: Mapping[str, UnitTokenizer], colours: Colours, out: Path) -> Section:
+    """Codebook usage and unit-phone heat maps over the test set; the table of phones is written into ``out``."""
+    names = examples.phones()
+    counts = {system: examples.count_codes(t, out / "phones.json") for system, t in tokenizers.items()}
+    if not counts:
+        return Section("Units", "")
+    read = min(c.utterances for c in counts.values())
+    usage = codebook_usage({system: c.codes for system, c in counts.items()}, colours)
+    body = picture(usage, f"Share of frames of each code, {read} utterances.")
+    for system, c in counts.items():
+        if c.joint.sum():
+            of = len(tokenizers[system].vocab)
+            which = f" (codebook 1 of {of})" if of > 1 else ""
+            body += picture(
+                unit_phone_map(c.joint, names, system), f"{system}: which phones its units stand for{which}."
+            )
+    return Section("Units", body)
+
+
+def examples_section(examples: Examples, tokenizers: Mapping[str, UnitTokenizer], colours: Colours) -> Section:
+    """Utterances to hear and see: player, spectrogram, phones and the units of every tokenizer."""
+    body = ""
+    for said in examples.shown():
+        samples = torch.from_numpy(said.samples)
+        units = {s: runs(examples.encode(t, samples), float(t.hop)) for s, t in tokenizers.items()}
+        png = spectrogram_with_tiers(said.samples, said.rate, said.phones, units, colours)
+        body += subtitle(said.name) + (paragraph(said.text) if said.text else "")
+        body += player(said.samples, said.rate, said.name)
+        body += picture(png, f"{said.name}: spectrogram, phones and runs of equal units.")
+    return Section("Examples", body)
+
+
+def stage_seconds(folders: Sequence[str]) -> dict[str, float | None]:
+    """Stage -> seconds by its mark; None where the mark does not say.
+
+    Raises:
+        UserError: a stage is not finished: its mark is missing.
+    """
+    top = os.path.commonpath([Path(f).parent for f in folders]) if folders else ""
+    return {os.path.relpath(f, top or "."): store.read_json(Path(f) / MARK).get("seconds") for f in folders}
+
+
+def stages_section(seconds: Mapping[str, float | None]) -> Section:
+    """How long every stage took."""
+    if not seconds:
+        return Section("Time", "")
+    rows = [[name, "not recorded" if s is None else duration(s)] for name, s in seconds.items()]
+    return Section(
+        "Time", table(["stage", "time"], [*rows, ["total", duration(sum(s or 0 for s in seconds.values()))]])
+    )
+
+
+def duration(seconds: float) -> str:
+    """75.2 -> "1 min 15 s"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
