@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 
 from speechunits.errors import UserError
 from speechunits.train.csv_logger import CsvLogger
+from speechunits.train.rank_sum import first_rank
 
 
 def csv(*, folder: str | Path) -> Logger:
@@ -48,7 +49,8 @@ def wandb(
     from lightning.pytorch.loggers import WandbLogger
 
     os.environ.setdefault("WANDB_SILENT", "true")
-    run = _remembered(Path(folder) / "wandb.id", lambda: secrets.token_hex(4))
+    # other ranks never speak to the tracker
+    run = _remembered(Path(folder) / "wandb.id", lambda: secrets.token_hex(4)) if first_rank() else None
     name = name or Path(folder).name
     return WandbLogger(name=name, save_dir=folder, offline=mode == "offline", id=run, project=project, mode=mode)
 
@@ -75,7 +77,8 @@ def mlflow(experiment: str = "speechunits", uri: str | None = None, *, folder: s
         artifact_location=None if uri else (folder / "mlflow").as_uri(),
         run_id=known.read_text().strip() if known.exists() else None,
     )
-    _remembered(known, lambda: str(tracker.run_id))
+    if first_rank():
+        _remembered(known, lambda: str(tracker.run_id))
     return tracker
 
 
@@ -94,7 +97,7 @@ def _need(package: str, what: str) -> None:
         ) from error
 
 
-def _remembered(path: Path, make: Any) -> str:
+def _remembered(path: Path, make: Callable[[], str]) -> str:
     """A tracker's own name for this run, kept in the run's folder so that a resumed run continues the same one."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,7 @@ class TrainModule(lightning.LightningModule):
         if measures and not isinstance(model, Predicts):
             raise TypeError(f"{type(model).__name__} has no predict(batch), which the measures {sorted(measures)} read")
         self.automatic_optimization = False
-        self.model = model
+        self.model: nn.Module = model
         self.optimizer, self.schedule, self.clip = optimizer, schedule, clip
         self.log_every, self.max_rejected = log_every, max_rejected
         self.validation = Validation(cast(Any, model), measures or {}, predict_every, predict_batches)

@@ -16,6 +16,7 @@ import torch
 
 import speechunits
 from speechunits.config import dump
+from speechunits.train.rank_sum import first_rank
 
 PACKAGES = ("torch", "torchaudio", "lightning", "lhotse", "transformers", "numpy")
 
@@ -50,8 +51,10 @@ def provenance() -> dict[str, str]:
 
 
 def write_provenance(folder: str | Path, config: Mapping[str, Any]) -> dict[str, str]:
-    """``config.yaml`` (resolved) and ``versions.json`` into a run's folder, each written aside and renamed."""
+    """``config.yaml`` (resolved) and ``versions.json`` into a run's folder, written aside and renamed, by one rank."""
     found = provenance()
+    if not first_rank():
+        return found
     Path(folder).mkdir(parents=True, exist_ok=True)
     for name, text in (("config.yaml", dump(config)), ("versions.json", json.dumps(found, indent=1) + "\n")):
         aside = Path(folder) / f".{name}.aside"

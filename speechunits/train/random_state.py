@@ -10,25 +10,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Device = torch.device  # inside the class, "torch" is a field
-
 
 @dataclass(frozen=True)
 class RandomState:
     """State of torch's, numpy's and Python's global generators, and of one GPU's."""
 
-    torch: Tensor
+    cpu: Tensor
     numpy: dict[str, Any]
     python: tuple[Any, ...]
     cuda: Tensor | None
 
     @staticmethod
-    def now(device: Device) -> RandomState:
+    def now(device: torch.device) -> RandomState:
         cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
         return RandomState(torch.get_rng_state(), dict(np.random.get_state(legacy=False)), random.getstate(), cuda)
 
-    def apply(self, device: Device) -> None:
-        torch.set_rng_state(self.torch)
+    def apply(self, device: torch.device) -> None:
+        torch.set_rng_state(self.cpu)
         np.random.set_state(self.numpy)
         random.setstate(self.python)
         if self.cuda is not None and device.type == "cuda":
@@ -38,7 +36,7 @@ class RandomState:
         """Fixed shapes: every rank's can be gathered, and all of it goes into safetensors."""
         inner, (version, words, gauss) = self.numpy["state"], self.python
         out = {
-            "torch": self.torch,
+            "torch": self.cpu,
             "numpy": torch.tensor([*inner["key"].tolist(), inner["pos"], self.numpy["has_gauss"]]),
             "numpy_gauss": torch.tensor(self.numpy["gauss"], dtype=torch.float64),
             "python": torch.tensor([version, *words]),

@@ -6,11 +6,17 @@ from collections.abc import Mapping
 
 import torch
 import torch.distributed as dist
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 
 def distributed() -> bool:
     return dist.is_available() and dist.is_initialized()
+
+
+def first_rank() -> bool:
+    """Whether this is the process that writes files; the launcher's variables say so before the processes have met."""
+    return rank_zero_only.rank in (None, 0)
 
 
 class RankSum:

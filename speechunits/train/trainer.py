@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -73,6 +74,8 @@ def build_trainer(
         strategy = WindowDDP(process_group_backend=backend, start_method=start)
     # its greetings (which accelerators there are, which products to try) hide what a run has to say
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
+    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.* is deprecated")  # lightning's own
     stop = Stop(max_steps, max_seconds)
     keep = KeepCheckpoints(Path(folder) / "checkpoints", checkpoint_every, keep_last, best, largest_is_best)
     return Trainer(
@@ -89,6 +92,7 @@ def build_trainer(
         max_epochs=-1,
         check_val_every_n_epoch=None,
         val_check_interval=2**62,
+        log_every_n_steps=1,  # TrainModule.log_every decides
         limit_val_batches=1.0 if validate_batches is None else validate_batches,
         num_sanity_val_steps=0,
         enable_progress_bar=False,

@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback
 
 from speechunits.errors import UserError
 from speechunits.train.callbacks.stop import Stop
 from speechunits.train.checkpoint import FolderCheckpointIO, newest_whole
-from tests.train.tiny import Tiny, TinyData, rows, train
+from tests.train.tiny import Each, Tiny, TinyData, rows, train
 
 NOISY = partial(Tiny, dropout=0.4, skip=0.3)
 EVERY = {"validate_every": 4, "checkpoint_every": 3, "keep_last": None}
@@ -31,13 +30,19 @@ def same(a: Any, b: Any) -> None:
         assert torch.equal(x, y), name
 
 
+@pytest.mark.parametrize("sized", [True, False])
 @pytest.mark.parametrize(("at", "workers"), [(3, 0), (5, 0), (8, 0), (7, 2)])
-def test_resumed_equals_uninterrupted(tmp_path: Path, at: int, workers: int) -> None:
+def test_resumed_equals_uninterrupted(tmp_path: Path, at: int, workers: int, sized: bool) -> None:
     """Mid-epoch (3, 7), at the end of an epoch of five windows (5), and on an update that validates (8)."""
     whole = train(tmp_path / "whole", 12, TinyData(), NOISY, **EVERY)
-    train(tmp_path / "parts", at, TinyData(workers=workers), NOISY, **EVERY)
+    train(tmp_path / "parts", at, TinyData(workers=workers, sized=sized), NOISY, **EVERY)
     rest = train(
-        tmp_path / "parts", 12, TinyData(workers=workers), NOISY, resume=checkpoint(tmp_path / "parts", at), **EVERY
+        tmp_path / "parts",
+        12,
+        TinyData(workers=workers, sized=sized),
+        NOISY,
+        resume=checkpoint(tmp_path / "parts", at),
+        **EVERY,
     )
     assert rest.step == whole.step == 12
     same(whole, rest)
@@ -84,14 +89,6 @@ def test_a_figure_that_is_not_there_is_named(tmp_path: Path) -> None:
         train(tmp_path, 2, validate_every=1, best="valid/wer")
 
 
-class Each(Callback):
-    def __init__(self, do: Any) -> None:
-        self.do = do
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
-        self.do(pl_module.step)
-
-
 def test_the_clock_ends_a_run_after_a_whole_update(tmp_path: Path) -> None:
     run = train(tmp_path, None, max_seconds=0.5, callbacks=[Each(lambda step: time.sleep(0.2))])
     assert 2 <= run.step <= 4
@@ -106,9 +103,11 @@ def test_the_clock_ends_a_run_after_a_whole_update(tmp_path: Path) -> None:
 
 def test_sigterm_saves_and_ends_the_run(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    run = train(
-        tmp_path, 50, callbacks=[Each(lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 3 else None)]
-    )
-    assert run.step in (3, 4) and newest_whole(tmp_path / "checkpoints") == checkpoint(tmp_path, run.step)
+    kill = Each(lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 3 else None)
+    with pytest.raises(SystemExit) as end:
+        train(tmp_path, 50, callbacks=[kill])
+    assert end.value.code == 143, "what comes after fit must not take the run for a finished one"
+    assert newest_whole(tmp_path / "checkpoints") == checkpoint(tmp_path, 4), "saved after the next whole update"
     assert "valid/loss" not in rows(tmp_path)[-1], "there may be no time for a validation"
     assert signal.getsignal(signal.SIGTERM) == before
+    assert train(tmp_path, 6, resume=checkpoint(tmp_path, 4)).step == 6

@@ -39,6 +39,7 @@ class Largest:
         self.rows = {}
 
 
+@torch.no_grad()
 def expected(model: Tiny, batches: list[Any]) -> dict[str, float]:
     terms = {k: t.detach() for k, t in add([model.terms(b) for b in batches]).items()}
     tops = [x.max() for b in batches for x in unpad(b["audio"].with_data(model.predict(b)["y"]))]

@@ -96,6 +96,11 @@ class FromNext(Sampler[int]):
     def __init__(self, data: TinyData) -> None:
         self.data = data
 
+    def __len__(self) -> int:
+        if self.data.sized:
+            return self.data.windows  # of a whole epoch, also from its middle on: what SpeechDataModule says
+        raise TypeError("a stream without a length")
+
     def __iter__(self) -> Iterator[int]:
         order = torch.randperm(self.data.windows, generator=torch.Generator().manual_seed(self.data.epoch)).tolist()
         return iter([self.data.windows * self.data.epoch + i for i in order[self.data.next :]])
@@ -111,9 +116,11 @@ class TinyData(lightning.LightningDataModule):
         workers: int = 0,
         valid: int = 3,
         dtype: torch.dtype = torch.float32,
+        sized: bool = True,
     ) -> None:
         super().__init__()
         self.windows, self.accumulate, self.workers, self.valid, self.dtype = windows, accumulate, workers, valid, dtype
+        self.sized = sized
         self.epoch = self.next = 0
 
     def advance(self) -> None:
@@ -136,6 +143,16 @@ class TinyData(lightning.LightningDataModule):
         ranks, rank = self.trainer.world_size, self.trainer.global_rank
         mine = [batch(500 + i, self.dtype) for i in range(rank, self.valid, ranks)]
         return DataLoader(mine, batch_size=None)
+
+
+class Each(lightning.Callback):
+    """Call ``do(step)`` after each window."""
+
+    def __init__(self, do: Callable[[int], Any]) -> None:
+        self.do = do
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+        self.do(pl_module.step)
 
 
 def train(

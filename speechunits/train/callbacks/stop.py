@@ -15,8 +15,9 @@ log = logging.getLogger(__name__)
 class Stop(Callback):
     """Ask Lightning to stop once an update passes a limit; all ranks stop after the same one.
 
-    A stop by steps or by time is the normal end. SIGTERM ends the run the same way (checkpoint saved, exit code 0)
-    but without the last validation, since whoever sends it will soon send SIGKILL.
+    A stop by steps or by time is the normal end of ``fit``. SIGTERM, to any rank, ends the process after the update and
+    its checkpoint with exit code 143, which says "not finished": there is no last validation, since whoever sends it
+    will soon send SIGKILL, and nothing after ``fit`` takes the run for a finished one.
 
     Args:
         max_steps: completed updates of the whole run; None = no limit.
@@ -49,6 +50,8 @@ class Stop(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._restore()
+        if self.reason == "signal":
+            raise SystemExit(128 + signal.SIGTERM)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._restore()
