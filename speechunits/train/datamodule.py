@@ -40,7 +40,7 @@ class SpeechDataModule(LightningDataModule):
         buckets: see BatchPlan.
         min_duration: seconds; shorter cuts are left out, which is said once. Zero-length ones always are.
         max_duration: seconds; longer cuts are left out of training, which is said once.
-        max_bad: unreadable utterances (missing, corrupt, NaN) that are skipped before training stops with an error.
+        max_bad: unreadable utterances (missing, corrupt, NaN) that one rank skips before training stops with an error.
         valid_max_seconds: as ``max_seconds``; None takes that.
         num_workers: loader processes per rank and loader. They change nothing but speed.
         seed: of the batch plan and of all draws about utterances.

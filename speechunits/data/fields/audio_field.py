@@ -84,7 +84,7 @@ class AudioField:
             there = cut.custom[self.key].sampling_rate == self.rate
             samples = (cut if there else cut.resample(self.rate, recording_field=self.key)).load_custom(self.key)
         if self.channel is None:
-            return samples.mean(0, dtype=np.float32) if len(samples) > 1 else samples[0].astype(np.float32)
+            return samples.mean(0, dtype=np.float32) if len(samples) > 1 else samples[0].astype(np.float32, copy=False)
         if self.channel >= len(samples):
             raise UserError(f"the cut {cut.id} has {len(samples)} channel(s), none numbered {self.channel}; correct it")
         return np.ascontiguousarray(samples[self.channel], np.float32)
