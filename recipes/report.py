@@ -1,10 +1,10 @@
-"""One page to look at: python -m recipes.report out=exp/demo/report title=... results=[a/results.json,b/results.json]
+"""One page to look at: python -m recipes.report out=exp/demo/report exp=exp/demo title=Demo results=[evaluation/results.json]
 
-Merges result files into one and writes a self-contained HTML page. ``runs`` names training folders by system,
-``tokenizers`` tokenizer folders; ``examples`` (``cuts``, ``count`` ...) says which utterances to show and to count
-units over; ``claims`` (``better``, ``than``, ``metric``, ``margin`` ...) are checked; ``stages`` are folders of
-finished recipes, whose times are shown. What is left out does not appear. ``results_to`` and ``page_to`` say where the
-two files go if not into ``out``.
+Merges result files into ``exp``/results.json and writes the self-contained ``exp``/report.html. ``runs`` names
+training folders by system, ``tokenizers`` tokenizer folders; ``examples`` (``cuts``, ``count`` ...) says which
+utterances to show and to count units over; ``claims`` (``better``, ``than``, ``metric``, ``margin`` ...) are checked;
+``stages`` are folders of finished recipes, whose times are shown. What is left out does not appear. All paths but
+``out`` and ``exp`` are relative to ``exp``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from speechunits.units.tokenizer import UnitTokenizer
 
 def report(
     out: str,
+    exp: str,
     title: str,
     results: list[str],
     runs: dict[str, str] | None = None,
@@ -35,24 +36,25 @@ def report(
     stages: list[str] | None = None,
     split: str = "test",
     log_steps: bool = False,
-    results_to: str | None = None,
-    page_to: str | None = None,
 ) -> dict[str, Any]:
     """Write the report; see the module's text."""
+    top = Path(exp)
     wanted = build([{"_target_": "speechunits.report.claim.Claim", **claim} for claim in claims or []])
-    merged = merge_results(results)
-    encoders = {system: UnitTokenizer.load(folder) for system, folder in (tokenizers or {}).items()}
+    merged = merge_results([top / path for path in results])
+    table = markdown_table(merged, split=split)
+    encoders = {system: UnitTokenizer.load(top / folder) for system, folder in (tokenizers or {}).items()}
     colour = colours([*(row["system"] for row in merged["rows"]), *(runs or {}), *encoders])
-    seconds = sections.stage_seconds(stages or [])
+    seconds = sections.stage_seconds({stage: top / stage for stage in stages or []})
     shown = [
         sections.results_section(merged, wanted, split),
-        sections.training_section(runs or {}, colour, log_steps),
+        sections.training_section({system: top / run for system, run in (runs or {}).items()}, colour, log_steps),
         sections.layers_section(merged, colour),
     ]
     if examples is not None:
-        chosen = build({"_target_": "speechunits.report.examples.Examples", **examples})
-        shown.append(sections.units_section(chosen, encoders, colour, Path(out)))
-        shown.append(sections.examples_section(chosen, encoders, colour))
+        chosen = {**examples, **({"cuts": str(top / examples["cuts"])} if "cuts" in examples else {})}
+        look = build({"_target_": "speechunits.report.examples.Examples", **chosen})
+        shown.append(sections.units_section(look, encoders, colour, Path(out)))
+        shown.append(sections.examples_section(look, encoders, colour))
     shown.append(sections.stages_section(seconds))
     facts = {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -63,9 +65,8 @@ def report(
         "report": provenance()["command"],
         "time": sections.duration(sum(filter(None, seconds.values()))) if seconds else "",
     }
-    table = markdown_table(merged, split=split)
-    store.write_json(results_to or f"{out}/results.json", merged)
-    write_page(page_to or f"{out}/report.html", page(title, facts, shown))
+    store.write_json(top / "results.json", merged)
+    write_page(top / "report.html", page(title, facts, shown))
     print(table, end="")
     verdicts = [claim.check(merged) for claim in wanted]
     return {"rows": len(merged["rows"]), "claims": len(verdicts), "reached": sum(v.reached for v in verdicts)}

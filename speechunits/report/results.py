@@ -106,7 +106,7 @@ def summarise(rows: Iterable[Row], split: str = "test") -> dict[str, dict[str, S
     Where one seed of a system has several rows of one metric, what tells them apart joins its name: "hubert, layer 5".
     """
     values: dict[str, dict[str, list[float]]] = {}
-    for name, row in _named([row for row in rows if row["split"] == split]):
+    for name, row in named([row for row in rows if row["split"] == split]):
         of_system = values.setdefault(name, {})
         if row["value"] is not None:
             of_system.setdefault(row["metric"], []).append(float(row["value"]))
@@ -134,12 +134,13 @@ def markdown_table(results: Mapping[str, Any], metrics: Sequence[str] | None = N
     return "\n".join(lines) + "\n"
 
 
-def _named(rows: Sequence[Row]) -> Iterable[tuple[str, Row]]:
+def named(rows: Sequence[Row], within: Sequence[str] = ("seed",)) -> Iterable[tuple[str, Row]]:
+    """Each row with its system's name, and with what tells apart rows that agree in system, metric and ``within``."""
     together: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        together.setdefault((row["system"], row["metric"], row.get("seed")), []).append(row)
+        together.setdefault((row["system"], row["metric"], *(row.get(k) for k in within)), []).append(row)
     differ: dict[str, dict[str, None]] = {}
-    for (system, _, _), group in together.items():
+    for (system, *_), group in together.items():
         keys = dict.fromkeys(key for row in group for key in row if key != "value")
         differ.setdefault(system, {}).update(dict.fromkeys(k for k in keys if len({r.get(k) for r in group}) > 1))
     for row in rows:

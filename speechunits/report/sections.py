@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from speechunits.report.claim import Claim
 from speechunits.report.curves import training_curves
 from speechunits.report.examples import Examples
 from speechunits.report.heat_map import unit_phone_map
-from speechunits.report.layers import layered, metric_by_layer
+from speechunits.report.layers import layered, metrics_by_layer
 from speechunits.report.markup import checked, paragraph, picture, player, subtitle, table
 from speechunits.report.page import Section
 from speechunits.report.results import summarise
@@ -42,7 +41,7 @@ def results_section(results: Mapping[str, Any], claims: Sequence[Claim], split: 
     return Section("Results", body)
 
 
-def training_section(runs_of: Mapping[str, str], colours: Colours, log_steps: bool = False) -> Section:
+def training_section(runs_of: Mapping[str, str | Path], colours: Colours, log_steps: bool = False) -> Section:
     """Loss and masked accuracy of training runs, given by their folders."""
     if not runs_of:
         return Section("Training", "")
@@ -51,11 +50,14 @@ def training_section(runs_of: Mapping[str, str], colours: Colours, log_steps: bo
 
 
 def layers_section(results: Mapping[str, Any], colours: Colours) -> Section:
-    """A picture for every metric that was measured at several layers."""
-    body = ""
-    for metric, split in layered(results["rows"]):
-        png = metric_by_layer(results["rows"], metric, split, colours)
-        body += picture(png, f"{metric} by layer on {split}; dashed: systems with one figure.")
+    """A picture for every split on which metrics were measured at several layers."""
+    rows, body = results["rows"], ""
+    for split in dict.fromkeys(row["split"] for row in rows):
+        if metrics := layered(rows, split):
+            caption = (
+                f"By layer on {split}; bars: ± one standard deviation over seeds; level lines: systems with one figure."
+            )
+            body += picture(metrics_by_layer(rows, metrics, split, colours), caption)
     return Section("Layers", body)
 
 
@@ -91,14 +93,13 @@ def examples_section(examples: Examples, tokenizers: Mapping[str, UnitTokenizer]
     return Section("Examples", body)
 
 
-def stage_seconds(folders: Sequence[str]) -> dict[str, float | None]:
-    """Stage -> seconds by its mark; None where the mark does not say.
+def stage_seconds(stages: Mapping[str, str | Path]) -> dict[str, float | None]:
+    """Seconds of every stage, by the mark in its folder; None where the mark does not say.
 
     Raises:
         UserError: a stage is not finished: its mark is missing.
     """
-    top = os.path.commonpath([Path(f).parent for f in folders]) if folders else ""
-    return {os.path.relpath(f, top or "."): store.read_json(Path(f) / MARK).get("seconds") for f in folders}
+    return {name: store.read_json(Path(folder) / MARK).get("seconds") for name, folder in stages.items()}
 
 
 def stages_section(seconds: Mapping[str, float | None]) -> Section:

@@ -125,7 +125,7 @@ def stage(tmp_path: Path) -> Callable[..., str]:
     """The folder of a finished recipe."""
 
     def make(name: str, **mark: Any) -> str:
-        (tmp_path / name).mkdir()
+        (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "_COMPLETE.json").write_text(json.dumps(mark))
         return str(tmp_path / name)
 

@@ -18,7 +18,7 @@ from speechunits.errors import UserError
 from speechunits.report.canvas import PALETTE, colours, looking
 from speechunits.report.curves import training_curves
 from speechunits.report.heat_map import staircase, unit_phone_map
-from speechunits.report.layers import by_layer, layered, metric_by_layer
+from speechunits.report.layers import by_layer, layered, metrics_by_layer
 from speechunits.report.tiers import Piece, runs, spectrogram_with_tiers, spectrum
 from speechunits.report.training_table import curve, read_training_table
 from speechunits.report.usage import codebook_usage, perplexity
@@ -134,24 +134,30 @@ def layer_rows() -> list[dict[str, Any]]:
         for n in range(7)
         for seed in range(3)
     ]
-    return [
-        *rows,
-        {"system": "mfcc", **shared, "value": 0.38},
-        {"system": "random", **shared, "layer": 6, "value": 0.3},
-    ]
+    rows += [{"system": "mfcc", **shared, "candidate": c, "value": v} for c, v in (("first", 0.38), ("mean", 0.36))]
+    return [*rows, {"system": "random", **shared, "layer": 6, "value": 0.3}]
 
 
 def test_layers_are_lines_and_single_figures_are_levels() -> None:
     rows = layer_rows()
-    chosen = [{**rows[0], "split": "test", "layer": 3 + s, "seed": s} for s in (0, 1)]
-    assert layered([*rows, *chosen]) == [("pnmi", "valid")]  # each seed's own choice of layer is no curve
-    curves, levels = by_layer(rows, "pnmi", "valid")
-    assert list(curves) == ["hubert_it1", "hubert_it2"] and levels == {"mfcc": [0.38], "random": [0.3]}
-    assert curves["hubert_it1"][2] == pytest.approx([0.4636, 0.4736, 0.4836])
-    image = pixels(metric_by_layer(rows, "pnmi", "valid", colours(SYSTEMS)))
+    lines = by_layer(rows, "pnmi", "valid")
+    assert {name: line.level for name, line in lines.items()} == {
+        "hubert_it1": False, "hubert_it2": False, "mfcc, candidate first": True, "mfcc, candidate mean": True, "random": True
+    }  # fmt: skip
+    assert lines["hubert_it1"].values[2] == pytest.approx([0.4636, 0.4736, 0.4836])
+    assert lines["mfcc, candidate mean"].values == {None: [0.36]} and lines["mfcc, candidate mean"].system == "mfcc"
+    image = pixels(metrics_by_layer(rows, ["pnmi"], "valid", colours(SYSTEMS)))
     assert all(has_colour(image, colour) for colour in PALETTE[:4])
-    with pytest.raises(ValueError, match="no system has abx"):
-        metric_by_layer(rows, "abx", "valid", colours(SYSTEMS))
+    with pytest.raises(ValueError, match="no figures on valid for pnmi, abx"):
+        metrics_by_layer(rows, ["pnmi", "abx"], "valid", colours(SYSTEMS))
+
+
+def test_only_metrics_that_change_with_the_layer_are_shown() -> None:
+    rows = layer_rows()
+    same = [{**r, "metric": "phone_run", "value": 4.0} for r in rows]
+    chosen = [{**rows[0], "split": "test", "layer": 3 + s, "seed": s, "value": s / 3} for s in (0, 1)]
+    assert layered([*rows, *same, *chosen], "valid") == ["pnmi"]
+    assert layered([*rows, *chosen], "test") == []  # each seed's own choice of layer is no curve
 
 
 def test_the_heat_map_is_a_staircase() -> None:
@@ -223,11 +229,13 @@ def test_no_text_of_the_other_pictures_overlaps(training_run: Callable[..., str]
     shades = colours(SYSTEMS)
     tables = {s: read_training_table(training_run(s)) for s in SYSTEMS}
     counts = np.random.default_rng(0).integers(0, 9, (45, 100))
+    three = [{**r, "metric": m} for m in ("pnmi", "abx", "phone_purity") for r in layer_rows()]
     with looking():
         for figure in (
             training_curves.__wrapped__(tables, shades),
             training_curves.__wrapped__(tables, shades, True),
-            metric_by_layer.__wrapped__(layer_rows(), "pnmi", "valid", shades),
+            metrics_by_layer.__wrapped__(layer_rows(), ["pnmi"], "valid", shades),
+            metrics_by_layer.__wrapped__(three, ["pnmi", "abx", "phone_purity"], "valid", shades),
             unit_phone_map.__wrapped__(counts, [f"p{i}ː" for i in range(45)], "hubert_it1"),
             codebook_usage.__wrapped__(dict.fromkeys(SYSTEMS, counts[0]), shades),
         ):

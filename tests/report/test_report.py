@@ -80,15 +80,17 @@ def test_the_whole_report(
     claim = {"better": "hubert_it1", "than": "mfcc", "metric": "pnmi", "margin": 0.03}
     lower = {"better": "hubert_it2", "than": "hubert_it1", "metric": "abx", "margin": 5, "lower_is_better": True}
     arguments = {
-        "out": str(tmp_path / "report"), "title": "Demo <HuBERT> & units", "results": [results],
+        "out": str(tmp_path / "exp" / "report"), "exp": str(tmp_path), "title": "Demo <HuBERT> & units",
+        "results": ["measured.json"],
         "runs": {"hubert_it1": training_run("hubert_it1"), "hubert_it2": training_run("hubert_it2", 1.6)},
         "tokenizers": tokenizers, "examples": {"cuts": str(manifest), "count": 2}, "claims": [claim, lower],
-        "stages": [stage("corpus"), stage("train_it1", seconds=75.2), stage("train_it2", seconds=20.0)],
+        "stages": ["corpus", "train/it1", "train/it2"],
     }  # fmt: skip
+    stage("corpus"), stage("train/it1", seconds=75.2), stage("train/it2", seconds=20.0)
     mark = run(report, [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in arguments.items()])
     assert (mark["claims"], mark["reached"]) == (2, 1)
-    assert json.loads((tmp_path / "report" / "results.json").read_text()) == json.loads(Path(results).read_text())
-    text = (tmp_path / "report" / "report.html").read_text()
+    assert json.loads((tmp_path / "results.json").read_text()) == json.loads(Path(results).read_text())
+    text = (tmp_path / "report.html").read_text()
     document = Document(text)
     assert document.headings == ["Results", "Training", "Layers", "Units", "Examples", "Time"]
     assert "Demo <HuBERT> & units" in document.words
@@ -110,11 +112,9 @@ def test_the_whole_report(
 
 
 def test_what_is_not_given_does_not_appear(tmp_path: Path, results: str, manifest: Path) -> None:
-    where = {"results_to": str(tmp_path / "all.json"), "page_to": str(tmp_path / "index.html")}
-    report(str(tmp_path / "a"), "little", [results], **where)
-    assert Document((tmp_path / "index.html").read_text()).headings == ["Results", "Layers"]
-    assert (tmp_path / "all.json").is_file() and not (tmp_path / "a" / "results.json").exists()
-    report(str(tmp_path / "b"), "to hear", [results], examples={"cuts": str(manifest), "count": 1})
+    report(str(tmp_path / "a"), str(tmp_path / "a"), "little", [results])
+    assert Document((tmp_path / "a" / "report.html").read_text()).headings == ["Results", "Layers"]
+    report(str(tmp_path / "b"), str(tmp_path / "b"), "to hear", [results], examples={"cuts": str(manifest), "count": 1})
     assert Document((tmp_path / "b" / "report.html").read_text()).headings == ["Results", "Layers", "Examples"]
 
 
@@ -135,7 +135,7 @@ def test_what_is_not_given_does_not_appear(tmp_path: Path, results: str, manifes
 )
 def test_what_is_wrong_is_named(tmp_path: Path, results: str, change: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=re.escape(said)):
-        report(**{"out": str(tmp_path / "r"), "title": "t", "results": [results], **change})
+        report(**{"out": str(tmp_path / "r"), "exp": str(tmp_path / "r"), "title": "t", "results": [results], **change})
     assert not (tmp_path / "r" / "report.html").exists()
 
 
