@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from speechunits.config import build
-from speechunits.part import Tree
-from speechunits.recipe import log_to, main
+from speechunits.config import build, check_build
+from speechunits.errors import UserError
+from speechunits.part import ConfigError, Tree
+from speechunits.recipe import log_to, main, usable_device
 from speechunits.report.results import write_results
+from speechunits.train.provenance import provenance
 from speechunits.units.evaluation import Corpus, Evaluation
 
 
@@ -36,7 +38,12 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure systems side by side; see the module's text."""
     log_to(f"{out}/evaluate.log")
-    corpora = {name: Corpus(paths, symbols, hop, num_workers, device) for name, paths in data.items()}
+    if missing := [name for name in ("fit", "valid", "test") if name not in data]:
+        raise UserError(f"data: needs a manifest under each of fit, valid and test; {', '.join(missing)} is missing")
+    if found := [m for name, node in systems.items() for m in check_build(node, at=f"systems.{name}")]:
+        raise ConfigError(found)
+    place = usable_device(device)
+    corpora = {name: Corpus(paths, symbols, hop, num_workers, place) for name, paths in data.items()}
     rows: list[dict[str, Any]] = []
     for system, node in systems.items():
         run = Evaluation(build(node), size, fitter or {}, fit_frames, silence, abx_segments, noise_snr)
@@ -52,7 +59,7 @@ def evaluate(
             rows += [{**about, **run.place(best), "metric": k, "value": v} for k, v in figures.items()]
         test = [r["value"] for r in rows if r["system"] == system and r["split"] == "test" and r["metric"] == "pnmi"]
         print(f"{system}: {best} chosen on valid; test pnmi {mean(test):.4f} over {len(test)} seeds")
-    write_results(f"{out}/results.json", rows)
+    write_results(f"{out}/results.json", rows, provenance())
     return {"rows": len(rows)}
 
 

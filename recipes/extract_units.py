@@ -2,11 +2,12 @@
 
 For each named manifest ``out/<name>.jsonl.gz``: the same cuts with their units as a lhotse TemporalArray under
 ``custom[field]``, and ``.meta.json`` with hop, vocabulary and fingerprint. Unreadable audio is listed in
-``out/<name>.bad.json`` and left out. With torchrun or SLURM each process writes its own ``<name>.<rank>.jsonl.gz``.
+``out/<name>.bad.json`` and left out. With torchrun each process writes its own ``<name>.<rank>.jsonl.gz``.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from speechunits.data.fields.cut_field import CutField
 from speechunits.data.unit_meta import read_meta
 from speechunits.data.unit_writer import UnitWriter
 from speechunits.errors import UserError
-from speechunits.recipe import log_to, main
+from speechunits.recipe import join_processes, log_to, main, usable_device
 from speechunits.seq import unpad
 from speechunits.units.feature_pass import FeaturePass
 from speechunits.units.tokenizer import UnitTokenizer
+
+log = logging.getLogger("speechunits.extract_units")
 
 
 def extract_units(
@@ -35,28 +38,35 @@ def extract_units(
 ) -> dict[str, Any]:
     """Extract the units of all manifests; see the module's text."""
     log_to(f"{out}/extract.log")
-    encode = UnitTokenizer.load(tokenizer, device)
+    place = usable_device(device)
+    join_processes(place)
+    encode = UnitTokenizer.load(tokenizer, place)
+    derived = store.read_meta(tokenizer)["derived_from"]
     figures: dict[str, Any] = {"fingerprint": encode.fingerprint}
     for name, manifest in cuts.items():
         corpus = open_cuts(manifest)
-        batches = FeaturePass(
-            corpus, {"audio": AudioField(), "cut": CutField()}, max_seconds, num_workers=num_workers, device=device
-        )
-        path = Path(out) / (f"{name}.jsonl.gz" if batches.ranks == 1 else f"{name}.{batches.rank}.jsonl.gz")
-        derived = store.read_meta(tokenizer)["derived_from"]
+        fields = {"audio": AudioField(), "cut": CutField()}
+        batches = FeaturePass(corpus, fields, max_seconds, num_workers=num_workers, device=place)
+        if not batches.mine():
+            log.warning("%s: fewer batches than processes, this one has nothing to do; lower max_seconds", name)
+            continue
+        part = name if batches.ranks == 1 else f"{name}.{batches.rank}"
+        path, bad, count = Path(out) / f"{part}.jsonl.gz", Path(out) / f"{part}.bad.json", 0
         others = {k: v for p in corpus.paths for k, v in read_meta(Path(p)).items() if k != field}
         begin = time.monotonic()
         with UnitWriter(path, encode.hop, encode.vocab, encode.fingerprint, field, derived, others) as writer:
             for _, batch in batches():
                 for cut, codes in zip(batch["cut"], unpad(encode.codes(batch["audio"])), strict=True):
                     writer.write(cut, codes.cpu())
-        if batches.bad:
-            store.write_json(path.with_name(f"{name}.bad.json"), batches.bad)
-        if len(batches.bad) > len(corpus) // 2:
-            raise UserError(f"{manifest}: {len(batches.bad)} of {len(corpus)} cuts cannot be read; see {name}.bad.json")
-        speed = batches.seconds / (time.monotonic() - begin)
-        print(f"{path}: {len(corpus) - len(batches.bad)} cuts, {speed:.0f} x real time, {len(batches.bad)} unreadable")
-        figures[name] = {"cuts": len(corpus) - len(batches.bad), "unreadable": len(batches.bad)}
+                    count += 1
+            bad.unlink(missing_ok=True)
+            if batches.bad:
+                store.write_json(bad, batches.bad)
+            if len(batches.bad) > count:
+                raise UserError(f"{manifest}: most cuts cannot be read ({len(batches.bad)}, {count} can); see {bad}")
+        speed = batches.seconds / batches.ranks / (time.monotonic() - begin)
+        log.info("%s: %d cuts, %.0f x real time, %d unreadable", path, count, speed, len(batches.bad))
+        figures[part] = {"cuts": count, "unreadable": len(batches.bad)}
     return figures
 
 

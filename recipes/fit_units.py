@@ -7,21 +7,23 @@ Several processes (torchrun) share the passes and give the same centroids. Write
 
 from __future__ import annotations
 
-import os
+import logging
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from speechunits import store
 from speechunits.config import build
 from speechunits.data.cuts import open_cuts
 from speechunits.data.fields.audio_field import AudioField
+from speechunits.errors import UserError
 from speechunits.part import Tree
 from speechunits.quantizers.kmeans_fitter import KMeansFitter
-from speechunits.recipe import log_to, main
+from speechunits.recipe import first_process, join_processes, log_to, main, usable_device
 from speechunits.units.feature_pass import FeaturePass
+from speechunits.units.features import Features
 from speechunits.units.tokenizer import UnitTokenizer
+
+log = logging.getLogger("speechunits.fit_units")
 
 
 def fit_units(
@@ -36,24 +38,26 @@ def fit_units(
 ) -> dict[str, Any]:
     """Fit one codebook; see the module's text."""
     log_to(f"{out}/fit.log")
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    source = build(features).eval()
+    place = usable_device(device)
+    join_processes(place)
+    source = build(features)
+    if not isinstance(source, Features):
+        raise UserError(f"features: must build speechunits.units.features.Features, not {type(source).__name__}")
     corpus = open_cuts(cuts)
     batches = FeaturePass(
-        corpus, {"audio": AudioField()}, max_seconds, share=share, num_workers=num_workers, device=device
+        corpus, {"audio": AudioField()}, max_seconds, share=share, num_workers=num_workers, device=place
     )
     fit: KMeansFitter = build(fitter)
-    print(f"k-means: {fit.size} clusters, {fit.pass_budget} pass(es) over {batches.seconds / 3600:.2f} h")
+    log.info("k-means: %d clusters, %d pass(es) over %.2f h", fit.size, fit.pass_budget, batches.seconds / 3600)
     origin = f"{batches.name} {store.identity(source)}"
-    made, figures = fit.fit(batches.features(source), folder=Path(out) / "fit", source=origin)
+    made, figures = fit.fit(batches.features(source), folder=Path(out) / "fit", source=origin, device=place)
     quantizer = build({"_target_": "speechunits.quantizers.kmeans.KMeans", "size": fit.size}, dim=source.dim)
     quantizer.load_state_dict(made.state_dict())
     tokenizer = UnitTokenizer.join(source.cpu(), quantizer)
     parents = [p for p in [getattr(source.source, "fingerprint", "")] if p]
-    figures["fingerprint"] = tokenizer.save(f"{out}/tokenizer", derived_from=parents)
-    for cut_id, reason in batches.bad.items():
-        print(f"left out {cut_id}: {reason}")
+    figures["audio_seconds"] = figures.pop("seconds")
+    if first_process():
+        figures["fingerprint"] = tokenizer.save(f"{out}/tokenizer", derived_from=parents)
     return figures
 
 

@@ -11,6 +11,9 @@ from typing import Any
 
 from speechunits import store
 from speechunits.config import build, check_build
+from speechunits.encoder import SpeechEncoder
+from speechunits.errors import UserError
+from speechunits.metrics.measure import Measure
 from speechunits.part import ConfigError, Tree
 from speechunits.recipe import log_to, main
 from speechunits.train.checkpoint import newest_whole
@@ -18,6 +21,28 @@ from speechunits.train.loggers import announce
 from speechunits.train.module import TrainModule
 from speechunits.train.provenance import write_provenance
 from speechunits.train.random_state import seed_all
+
+
+def start_from(encoder: SpeechEncoder, folder: str) -> str:
+    """Give ``encoder`` the weights of an encoder folder, all but the masker's where only one has some; its fingerprint."""
+    given = store.restore(folder, expect=SpeechEncoder)
+    try:
+        odd = encoder.load_state_dict(given.state_dict(), strict=False)
+        strange = [k for k in (*odd.missing_keys, *odd.unexpected_keys) if not k.startswith("masker.")]
+        why = f"only one of them has {', '.join(strange[:3])}" if strange else ""
+    except RuntimeError as error:
+        why = " ".join(str(error).split())[:300]
+    if why:
+        raise UserError(f"init_from={folder}: another architecture than model.encoder ({why}); make the two alike")
+    return str(given.fingerprint)
+
+
+def measure(name: str, node: Tree, vocab: tuple[int, ...] | None) -> Measure:
+    """A validation measure, given the codebook sizes if it asks for them."""
+    made = build(node, **({} if vocab is None else {"vocab": vocab}))
+    if not isinstance(made, Measure):
+        raise UserError(f"measures.{name}: no measure, or one that needs the vocabulary that no objective has; drop it")
+    return made
 
 
 def train(
@@ -35,39 +60,36 @@ def train(
     seed: int = 0,
 ) -> dict[str, Any]:
     """One training run; see the module's text."""
+    tree = {k: v for k, v in locals().items() if v is not None}
     log_to(f"{out}/train.log")
     datamodule = build({"seed": seed, **data})
     if found := check_build(model, streams=datamodule.streams):
         raise ConfigError(found)
     seed_all(seed)
     learner = build(model, streams=datamodule.streams)
+    targets = [getattr(o, "target", None) for o in learner.objectives.values()]
+    fields = {t.field for t in targets if hasattr(t, "field")}
+    parents = {datamodule.streams[field].fingerprint for field in fields}
     if init_from is not None:
-        learner.encoder.load_state_dict(store.restore(init_from).state_dict(), strict=False)
+        parents.add(start_from(learner.encoder, init_from))
+    vocab = next((t.vocab for t in targets if hasattr(t, "vocab")), None)
     module = TrainModule(
         learner,
         build(optimizer),
         None if schedule is None else build(schedule),
         clip,
-        {name: build(node) for name, node in (measures or {}).items()},
+        {name: measure(name, node, vocab) for name, node in (measures or {}).items()},
         log_every=log_every,
     )
     trackers = [build(node, folder=out) for node in (loggers or {}).values()]
-    tree = {
-        "model": model,
-        "data": data,
-        "optimizer": optimizer,
-        "schedule": schedule,
-        "trainer": trainer,
-        "seed": seed,
-    }
     announce(trackers, tree, write_provenance(out, tree))
     lightning = build(trainer, folder=out, loggers=trackers)
     lightning.fit(module, datamodule, ckpt_path=newest_whole(f"{out}/checkpoints"))
-    if lightning.is_global_zero:
-        parents = sorted({stream.fingerprint for stream in datamodule.streams.values()})
-        name = store.save(learner.encoder, f"{out}/encoder", derived_from=parents, kind="encoder", steps=module.step)
-        return {"encoder": name, "steps": module.step, **{k: round(v, 5) for k, v in module.figures.items()}}
-    return {}
+    if not lightning.is_global_zero:
+        return {}
+    facts = {"kind": "encoder", "steps": module.step}
+    name = store.save(learner.encoder, f"{out}/encoder", derived_from=sorted(parents), **facts)
+    return {"encoder": name, "steps": module.step, **{k: round(v, 5) for k, v in module.figures.items()}}
 
 
 if __name__ == "__main__":

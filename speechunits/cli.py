@@ -7,11 +7,11 @@ import json
 import pkgutil
 import runpy
 import sys
-from pathlib import Path
 
 from speechunits import __version__, store
+from speechunits.config import dump
 from speechunits.errors import UserError
-from speechunits.recipe import exit_codes
+from speechunits.recipe import exit_codes, usable_device
 
 
 def encode(args: argparse.Namespace) -> None:
@@ -22,41 +22,43 @@ def encode(args: argparse.Namespace) -> None:
     from speechunits.units.dedup import Dedup
     from speechunits.units.tokenizer import UnitTokenizer
 
-    tokenizer = UnitTokenizer.load(args.tokenizer, args.device)
+    device = usable_device(args.device)
+    tokenizer = UnitTokenizer.load(args.tokenizer, device)
     shrink = Dedup() if args.dedup else None
     lines, bad = [], []
     for path in args.audio:
         try:
             with torch.inference_mode():
-                units = tokenizer.encode(read_audio(path).to(args.device))
+                units = tokenizer.encode(read_audio(path).to(device))
         except UserError as error:
             bad.append(str(error))
+            continue
+        if not int(units.ids.lengths[0]):
+            bad.append(f"{path}: too short for one unit; leave it out")
             continue
         units = shrink(units) if shrink is not None and units.durations is None else units
         line = {"audio": str(path), "units": units.lists()[0]}
         if units.durations is not None:
             line["durations"] = units.durations.data[0, : units.durations.lengths[0]].tolist()
         hop = units.ids.hop or (units.durations.hop if units.durations is not None else None)
-        lines.append(
-            json.dumps({**line, "hop": str(hop), "vocab": list(units.vocab), "fingerprint": units.fingerprint})
-        )
-    text = "".join(line + "\n" for line in lines)
-    if args.out:
-        store.write_text(args.out, text)
-    else:
-        sys.stdout.write(text)
+        line |= {"hop": str(hop), "vocab": list(units.vocab), "fingerprint": units.fingerprint}
+        lines.append(json.dumps(line) + "\n")
+        if not args.out:
+            print(lines.pop(), end="", flush=True)
+    if lines:
+        store.write_text(args.out, "".join(lines))
     if bad:
         raise UserError(f"{len(bad)} of {len(args.audio)} files could not be encoded: " + "; ".join(bad))
 
 
 def info(args: argparse.Namespace) -> None:
     """What an artefact is, from its meta.json and config.yaml; weights are not read."""
-    meta = store.read_meta(args.folder)
+    meta, node = store.read_meta(args.folder), store.read_node(args.folder)
     print(f"{args.folder}: {meta.get('kind', 'artefact')} {meta['fingerprint']}")
     for key, value in meta.items():
         if key not in ("fingerprint", "kind", "config_sha256", "weights_sha256"):
             print(f"  {key}: {value}")
-    print((Path(args.folder) / "config.yaml").read_text(), end="")
+    print(dump(node), end="")
 
 
 def recipes() -> list[str]:

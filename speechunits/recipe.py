@@ -2,30 +2,68 @@
 
 A recipe is a function whose keyword arguments are the top-level keys of its configuration; its signature is their
 schema. Every recipe has ``out``, the folder it writes; a finished folder carries ``_COMPLETE.json`` and is not made
-twice, an unfinished one is taken up where it stopped.
+twice, an unfinished one is taken up where it stopped. Of several processes (torchrun, Slurm, those that Lightning
+starts) the first one writes the configuration and the mark, the mark when all are through.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import fcntl
 import inspect
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from speechunits import store
 from speechunits.config import dump, load
 from speechunits.errors import UserError
 from speechunits.part import ConfigError, Tree
+from speechunits.quantizers import ranks
 from speechunits.signature import mistakes
 
 MARK = "_COMPLETE.json"
+RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID")  # what launchers set before processes meet
+
+
+def first_process() -> bool:
+    """Whether this process writes the files of a run: the only one, or the first of several."""
+    return all(os.environ.get(name, "0") == "0" for name in RANKS)
+
+
+def usable_device(name: str) -> torch.device:
+    """The torch device of that name, this process's own GPU for "cuda" under torchrun.
+
+    Raises:
+        UserError: this machine has no such device.
+    """
+    own = os.environ.get("LOCAL_RANK")
+    try:
+        device = torch.device(f"cuda:{own}" if name == "cuda" and own is not None else name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise UserError(
+            f"device={name}: not on this machine ({str(error).splitlines()[0]}); give device=cpu"
+        ) from error
+    return device
+
+
+def join_processes(device: torch.device) -> None:
+    """Let the processes that torchrun started find each other; alone, nothing."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not torch.distributed.is_initialized():
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+        atexit.register(torch.distributed.destroy_process_group)
 
 
 @contextlib.contextmanager
@@ -72,6 +110,20 @@ def finished(out: Path, tree: Tree) -> dict[str, Any] | None:
     return store.read_json(out / MARK) if (out / MARK).is_file() else None
 
 
+def _forget(out: Path) -> None:
+    """Let another configuration have a folder in which nothing was made yet."""
+    begun = {"config.json", "config.yaml", "versions.json"}
+    made = [p for p in out.iterdir() if p.name not in {*begun, ".lock"} and p.suffix != ".log"]
+    if not any(p.is_file() or any(p.iterdir()) for p in made):
+        for name in begun:
+            (out / name).unlink(missing_ok=True)
+
+
+def _finished_already(out: Path, mark: dict[str, Any]) -> dict[str, Any]:
+    print(f"{out}: finished already ({mark['seconds']:.0f} s); delete it to make it anew")
+    return mark
+
+
 def run(recipe: Callable[..., dict[str, Any] | None], argv: list[str]) -> dict[str, Any]:
     """Load, check, run, mark. Returns the recipe's figures.
 
@@ -82,26 +134,39 @@ def run(recipe: Callable[..., dict[str, Any] | None], argv: list[str]) -> dict[s
     if found := list(mistakes({"_target_": f"{recipe.__module__}.{recipe.__name__}", **tree}, "", False)):
         raise ConfigError(found)
     out = Path(tree["out"])
-    with claimed(out):
-        mark = finished(out, tree)
-        if mark is not None:
-            print(f"{out}: finished already ({mark['seconds']:.0f} s); delete it to make it anew")
+    if not first_process():
+        if mark := finished(out, tree):
             return mark
+        figures = recipe(**tree) or {}
+        ranks.barrier()
+        return figures
+    with claimed(out):
+        if mark := finished(out, tree):
+            return _finished_already(out, mark)
         store.write_json(out / "config.json", tree)
         store.write_text(out / "config.yaml", dump(tree))
         begin = time.monotonic()
-        figures = recipe(**tree) or {}
-        mark = {"seconds": round(time.monotonic() - begin, 1), "command": " ".join(argv), **figures}
+        try:
+            figures = recipe(**tree) or {}
+        except UserError:
+            _forget(out)
+            raise
+        ranks.barrier()  # nobody is still writing
+        mark = {**figures, "seconds": round(time.monotonic() - begin, 1), "command": " ".join(argv)}
         store.write_json(out / MARK, mark)
         return mark
 
 
 def log_to(path: str | Path) -> None:
-    """Send the house's log lines to the terminal and, appended, to ``path``."""
+    """Send the house's log lines to the terminal and, appended, to ``path``; of other processes, warnings alone."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     root = logging.getLogger("speechunits")
-    root.setLevel(logging.INFO)
+    root.setLevel(logging.INFO if first_process() else logging.WARNING)
+    for old in [h for h in root.handlers if h.name == __name__]:  # of a run before this one in the same process
+        root.removeHandler(old)
+        old.close()
     for handler in (logging.StreamHandler(sys.stdout), logging.FileHandler(path)):
+        handler.name = __name__
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
         root.addHandler(handler)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from speechunits.data.cuts import open_cuts
@@ -37,12 +38,18 @@ class Corpus:
     """
 
     def __init__(
-        self, paths: str | list[str], symbols: str, hop: str, num_workers: int = 0, device: str = "cpu"
+        self,
+        paths: str | list[str],
+        symbols: str,
+        hop: str,
+        num_workers: int = 0,
+        device: str | torch.device = "cpu",
     ) -> None:
         phones = PhoneField(symbols, hop=hop)
         fields = {"audio": AudioField(), "phones": phones, "speakers": SpeakerField()}
         self.symbols = read_symbols(symbols)
-        self.batches = FeaturePass(open_cuts(paths), fields, num_workers=num_workers, device=device)
+        # ranks=1: every process of torchrun sees all of it
+        self.batches = FeaturePass(open_cuts(paths), fields, num_workers=num_workers, device=device, rank=0, ranks=1)
 
 
 class Evaluation:

@@ -72,6 +72,7 @@ class FeatureBank:
         """
         out: dict[str, dict[str, Tensor]] = {name: {} for name in self.candidates}
         rest, seen = [], 0
+        self.source.to(batches.device)
         for _, batch in batches():
             audio = batch["audio"] if view is None else view(batch["audio"], batch["draws"])
             for name, seq in self.look(audio).items():

@@ -45,14 +45,17 @@ class FeaturePass:
         min_duration: float = 0.05,
         share: float = 1.0,
         num_workers: int = 0,
-        device: str = "cpu",
+        device: str | torch.device = "cpu",
         rank: int | None = None,
         ranks: int | None = None,
     ) -> None:
         self.cuts, self.dataset = cuts, BatchDataset(cuts, fields)
         self.num_workers, self.device = num_workers, device
-        self.rank = int(os.environ.get("RANK", 0)) if rank is None else rank
-        self.ranks = int(os.environ.get("WORLD_SIZE", 1)) if ranks is None else ranks
+        met = torch.distributed.is_initialized()
+        self.rank = rank if rank is not None else torch.distributed.get_rank() if met else _number("RANK", 0)
+        self.ranks = (
+            ranks if ranks is not None else torch.distributed.get_world_size() if met else _number("WORLD_SIZE", 1)
+        )
         rows = np.flatnonzero(cuts.seconds >= min_duration)
         if len(rows) < len(cuts):
             log.warning(
@@ -74,20 +77,30 @@ class FeaturePass:
             digest.update(np.asarray(batch, np.int64).tobytes() + b"|")
         return digest.hexdigest()[:16]
 
+    def mine(self, start: int = 0) -> list[int]:
+        """The global indices from ``start`` on that this process works on."""
+        return [i for i in range(start, len(self.batches)) if i % self.ranks == self.rank]
+
     def __call__(self, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
         """(index in the global order, batch) of this process from ``start`` on; unreadable cuts go to ``bad``."""
-        mine = [i for i in range(start, len(self.batches)) if i % self.ranks == self.rank]
+        mine = self.mine(start)
         index_of = {self.cuts.ids[row]: i for i in mine for row in self.batches[i]}
         planned = [Planned(0, tuple(int(r) for r in self.batches[i])) for i in mine]
         loader = BatchLoader(self.dataset, planned, self.num_workers)
-        for batch in loader:
-            moved = {k: v.to(self.device) if hasattr(v, "to") else v for k, v in batch.items()}
-            yield index_of[batch["ids"][0]], moved
-        self.bad |= loader.bad
+        try:
+            for batch in loader:
+                moved = {k: v.to(self.device) if hasattr(v, "to") else v for k, v in batch.items()}
+                yield index_of[batch["ids"][0]], moved
+        finally:  # also for who stops early
+            self.bad |= loader.bad
 
     def features(self, features: Features) -> FeatureStream:
         """A feature stream for ``KMeansFitter``: every call is one pass."""
         return FeatureStream(self, features)
+
+
+def _number(variable: str, default: int) -> int:
+    return int(os.environ.get(variable, default))
 
 
 class FeatureStream:

@@ -46,10 +46,14 @@ class Features(nn.Module):
         if not isinstance(source, SpeechEncoder) and read != "clean":
             raise ValueError(f"a frontend has no '{read}'; only 'clean' can be read")
         kind, _, layer = read.partition(":")
-        self.depth = int(layer) if kind == "layer" else None
+        if not (kind == "layer" and layer.isdigit()) and kind != "branch" and read not in ("final", "clean", "seen"):
+            raise ValueError(f"'{read}' cannot be read; use final, layer:N, branch:NAME, clean or seen")
+        self.depth = int(layer) if kind == "layer" else 0 if read in ("clean", "seen") else None
         if self.depth is not None and isinstance(source, SpeechEncoder) and self.depth > source.depth:
             raise ValueError(f"'{read}': the encoder has layers 0 to {source.depth}")
-        if chunk <= 2 * context:
+        if every < 1:
+            raise ValueError(f"every is {every}; give 1 to keep every frame, 2 for half of them")
+        if Fraction(chunk - 2 * context) < self.frontend.hop:  # type: ignore[operator]
             raise ValueError(f"chunk ({chunk} s) must be longer than twice the context ({context} s)")
 
     @property
@@ -65,6 +69,9 @@ class Features(nn.Module):
         return int(self.frontend.dim)  # type: ignore[arg-type]
 
     def _window(self, audio: Seq) -> Seq:
+        if not int(self.frontend.frames(torch.tensor([audio.data.size(1)]))):  # type: ignore[operator]
+            nothing = audio.data.new_zeros(len(audio.data), 0, self.dim)
+            return Seq(nothing, torch.zeros_like(audio.lengths), self.frontend.hop)  # type: ignore[arg-type]
         if isinstance(self.source, SpeechEncoder):
             return self.source(audio, depth=self.depth).read(self.read)
         return self.source(audio)  # type: ignore[no-any-return]
@@ -79,24 +86,34 @@ class Features(nn.Module):
         data = x.data[:, :t].unflatten(1, (-1, self.every)).mean(2)
         return Seq(data, torch.div(x.lengths, self.every, rounding_mode="floor"), self.hop)
 
-    def _long(self, samples: Tensor, rate: Fraction) -> Tensor:
-        """(S,) -> (T, D) over overlapping windows on the frame grid."""
+    def _alone(self, samples: Tensor, rate: Fraction) -> Tensor:
+        """One utterance (S,) -> (T, D), over overlapping windows on the frame grid where it is long."""
+
+        def frames(end: int) -> int:
+            return int(self.frontend.frames(torch.tensor([end])))  # type: ignore[operator]
+
+        def window(start: int, end: int) -> Tensor:
+            part = samples[start:end]
+            return self._window(Seq(part[None], torch.tensor([len(part)], device=part.device), rate)).data[0]
+
+        if len(samples) * rate <= self.chunk:
+            return window(0, len(samples))
         step = int(self.frontend.hop / rate)  # type: ignore[operator]
-        frames = int(self.frontend.frames(torch.tensor([len(samples)])))  # type: ignore[operator]
         keep = int(Fraction(self.chunk - 2 * self.context) / self.frontend.hop)  # type: ignore[operator]
         margin = int(Fraction(self.context) / self.frontend.hop)  # type: ignore[operator]
-        out = []
-        for start in range(0, frames, keep):
-            first, last = max(start - margin, 0), min(start + keep + margin, frames)
-            end = len(samples) if last == frames else last * step
-            window = samples[first * step : end]
-            x = self._window(Seq(window[None], torch.tensor([len(window)], device=samples.device), rate)).data[0]
-            out.append(x[start - first : start - first + min(keep, frames - start)])
+        total, out = frames(len(samples)), []
+        for start in range(0, total, keep):
+            first, last = max(start - margin, 0), min(start + keep + margin, total)
+            end = last * step if last < total else len(samples)
+            while frames(end) < last:  # a frame sees more than a hop
+                end += step
+            out.append(window(first * step, end)[start - first : start - first + min(keep, total - start)])
         return torch.cat(out)
 
+    @torch.no_grad()
     def forward(self, audio: Seq) -> Seq:
-        """(B, S) samples -> (B, T, D) vectors."""
+        """(B, S) samples -> (B, T, D) vectors without gradient; none for audio that is shorter than the view of one frame."""
         if audio.data.size(1) * audio.hop <= self.chunk:  # type: ignore[operator]
             return self.reduce(self._window(audio))
-        rows = [self._long(row[:n], audio.hop) for row, n in zip(audio.data, audio.lengths.tolist(), strict=True)]  # type: ignore[arg-type]
+        rows = [self._alone(row[:n], audio.hop) for row, n in zip(audio.data, audio.lengths.tolist(), strict=True)]  # type: ignore[arg-type]
         return self.reduce(pad(rows, self.frontend.hop))  # type: ignore[arg-type]
