@@ -47,8 +47,8 @@ class KMeansFitter:
     number of ranks (with equal thread counts), and after any interruption when a folder keeps the state.
 
     Source: HuBERT's k-means (arXiv 2106.07447, IV-B: k-means++, MiniBatchKMeans, 20 initialisations, a tenth of the
-    utterances) with Lloyd's iteration instead of mini-batches: lower inertia in a fraction of the time, and one
-    initialisation is enough (``tools/bench/kmeans.py`` measures both).
+    utterances) with Lloyd's iteration in place of mini-batches and one initialisation; ``tools/bench/kmeans.py``
+    compares both in time and inertia.
 
     Args:
         size: number of clusters K.
@@ -69,7 +69,7 @@ class KMeansFitter:
         reservoir: int = 500_000,
         share: float = 1.0,
         iterations: int = 20,
-        tolerance: float = 1e-4,
+        tolerance: float = 5e-4,
         n_init: int = 1,
         extra_passes: int = 0,
         seed: int = 0,
