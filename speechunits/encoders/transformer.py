@@ -22,7 +22,7 @@ class TransformerEncoder(nn.Module):
         dim: features.
         ffn: inner features of the feed-forward parts.
         heads: of attention.
-        dropout, attention_dropout, activation_dropout: see ``TransformerLayer``.
+        dropout, attention_dropout, activation_dropout, init: see ``TransformerLayer``.
         layerdrop: probability of skipping a layer in training.
         norm_first: LayerNorm before each part and at the end (large) instead of after each residual and at the start.
         positions: module of (B, T, D) -> (B, T, D), filled with ``dim``; default ``ConvPositions()``.
@@ -41,6 +41,7 @@ class TransformerEncoder(nn.Module):
         activation_dropout: float = 0.0,
         layerdrop: float = 0.0,
         norm_first: bool = False,
+        init: float = 0.02,
         positions: Part[nn.Module] = ConvPositions,
     ) -> None:
         super().__init__()
@@ -49,7 +50,7 @@ class TransformerEncoder(nn.Module):
         self.positions = fill(positions, dim=dim)
         self.norm, self.dropout = nn.LayerNorm(dim), nn.Dropout(dropout)
         self.layers = nn.ModuleList(
-            TransformerLayer(dim, ffn, heads, dropout, attention_dropout, activation_dropout, norm_first)
+            TransformerLayer(dim, ffn, heads, dropout, attention_dropout, activation_dropout, norm_first, init)
             for _ in range(depth)
         )
 

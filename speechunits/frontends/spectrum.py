@@ -54,6 +54,7 @@ class MelSpectrum(nn.Module):
         x = x.to(self.shape.dtype).unfold(1, self.window, self.step)
         x = x - x.mean(-1, keepdim=True)
         x = x - 0.97 * torch.cat([x[..., :1], x[..., :-1]], -1)
-        power = torch.fft.rfft(x * self.shape, self.fft).abs().square()
+        spectrum = torch.fft.rfft(x * self.shape, self.fft)
+        power = spectrum.real.square() + spectrum.imag.square()
         energies = (power @ self.mel.T).clamp(min=torch.finfo(torch.float32).eps).log()
         return Seq(energies * Seq(energies, lengths, self.hop).valid[..., None], lengths, self.hop)

@@ -19,6 +19,7 @@ class TransformerLayer(nn.Module):
         attention_dropout: on attention weights.
         activation_dropout: inside the feed-forward part.
         norm_first: LayerNorm before each part (large models) instead of after its residual (base).
+        init: standard deviation of the initial weights; fairseq's 0.02 suits 768 features, fewer want more.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class TransformerLayer(nn.Module):
         attention_dropout: float = 0.1,
         activation_dropout: float = 0.0,
         norm_first: bool = False,
+        init: float = 0.02,
     ) -> None:
         super().__init__()
         self.attention = SelfAttention(dim, heads, attention_dropout)
@@ -38,7 +40,7 @@ class TransformerLayer(nn.Module):
         self.dropout, self.activation_dropout = nn.Dropout(dropout), nn.Dropout(activation_dropout)
         self.norm_first = norm_first
         for part in (self.attention.qkv, self.attention.out, self.up, self.down):  # fairseq: init_bert_params
-            nn.init.normal_(part.weight, std=0.02)
+            nn.init.normal_(part.weight, std=init)
             nn.init.zeros_(part.bias)
 
     def feed_forward(self, x: Tensor) -> Tensor:
