@@ -73,6 +73,14 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> Tree:
     return merge(out, tree, keep_null=True)
 
 
+def _override(source: str) -> Any:
+    try:
+        return OmegaConf.to_container(OmegaConf.from_dotlist([source]), resolve=False)
+    except Exception as error:
+        key, _, value = source.partition("=")
+        raise UserError(f"{key}: '{value}' is not readable as YAML: {' '.join(str(error).split())}") from error
+
+
 def load(*sources: str | Path | Mapping[str, Any]) -> Tree:
     """Merge ``sources`` in order: YAML paths (their ``include:`` first), mappings, and ``key.path=value`` overrides.
 
@@ -88,7 +96,7 @@ def load(*sources: str | Path | Mapping[str, Any]) -> Tree:
         elif isinstance(source, Path) or (source.endswith((".yaml", ".yml")) and "=" not in source):
             tree = merge(tree, _read(find(source)))
         elif "=" in source:
-            tree = merge(tree, OmegaConf.to_container(OmegaConf.from_dotlist([source]), resolve=False))
+            tree = merge(tree, _override(source))
         else:
             raise UserError(f"'{source}' is neither a .yaml file nor key=value")
     try:

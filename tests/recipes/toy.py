@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +19,7 @@ from lhotse.supervision import AlignmentItem
 from speechunits.config import dump, load
 from speechunits.data.symbol_table import write_symbols
 
+ROOT = Path(__file__).resolve().parents[2]
 RATE = 16000
 PHONES = ["sil", "a", "e", "o", "s", "u"]
 TONES = {"a": (700, 1100), "e": (500, 1900), "o": (450, 800), "u": (300, 600)}
@@ -135,3 +139,32 @@ def train_arguments(units: Path, out: Path, *overrides: str) -> list[str]:
         f"data.valid={units / 'valid.jsonl.gz'}",
         *overrides,
     ]
+
+
+# ------------------------------------------------------------------------------------------------ processes
+
+
+def start(recipe: str, arguments: Sequence[str], *launcher: str) -> subprocess.Popen[str]:
+    """``python [launcher] -m recipes.<recipe> arguments`` in a process of its own, without a launcher's variables."""
+    ours = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
+    env = {k: v for k, v in os.environ.items() if k not in ours}
+    env |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, *launcher, "-m", f"recipes.{recipe}", *arguments]
+    return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    """What it said; it must end with ``code``. A process that hangs is killed."""
+    try:
+        said, _ = process.communicate(timeout=240)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    assert process.returncode == code, f"gave {process.returncode}:\n{said[-4000:]}"
+    return said
+
+
+def several(count: int, recipe: str, arguments: Sequence[str]) -> str:
+    """The recipe in ``count`` processes, as torchrun starts them."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]
+    return finish(start(recipe, arguments, *launcher))
