@@ -18,11 +18,16 @@ def read_audio(path: str | Path, rate: int = 16000) -> Seq:
     Raises:
         UserError: missing, empty, not readable as audio, or with NaN samples.
     """
-    field = AudioField(rate=rate)
+    field, path = AudioField(rate=rate), Path(path)
     try:
         return field.collate([field.load(Recording.from_file(path).to_cut())])
     except Exception as error:  # audio backends raise many kinds for a file that is no audio
         if isinstance(error, UserError):
             raise
-        why = str(error).splitlines()[0] if isinstance(error, BadAudio) or str(error) else type(error).__name__
-        raise UserError(f"{path}: cannot be read as audio ({why[:200]}); give a WAV, FLAC or Ogg file") from error
+        if not path.is_file():
+            why = "there is no such file"
+        elif not path.stat().st_size:
+            why = "the file is empty"
+        else:
+            why = str(error)[:200] if isinstance(error, BadAudio) else "no known format, or damaged"
+        raise UserError(f"{path}: cannot be read as audio ({why}); give a WAV, FLAC or Ogg file") from error
