@@ -1,0 +1,330 @@
+"""The recipes under egs/ on made-up and on real corpora: preparation, every stage, and what a mistake looks like."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from speechunits import store
+from speechunits.config import build, check, load
+from speechunits.data.cuts import open_cuts
+from speechunits.data.fields.audio_field import AudioField
+from speechunits.data.fields.cut_field import CutField
+from speechunits.data.unit_writer import UnitWriter
+from speechunits.errors import UserError
+from speechunits.report.results import read_results
+
+ROOT = Path(__file__).resolve().parents[2]
+HUBERT = "egs/librispeech/hubert"
+SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+
+
+def script(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a script of a checkout that is set up already: with this Python, and without looking for packages."""
+    root = tmp_path / "checkout"
+    (root / "tools").mkdir(parents=True)
+    for name in ("egs", "conf", "recipes", "speechunits"):
+        (root / name).symlink_to(ROOT / name)
+    (root / "tools" / "stages.sh").symlink_to(ROOT / "tools" / "stages.sh")
+    (root / "tools" / "setup.sh").write_text("#!/bin/sh\n")
+    (root / "tools" / "setup.sh").chmod(0o755)
+    (root / ".venv").symlink_to(Path(sys.executable).parent.parent)
+
+    def run(command: str, *arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [str(root / command), *map(str, arguments)], env=env, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == code, (
+            f"{command} gave {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
+        return done
+
+    return run
+
+
+def noise(path: Path, seconds: float, rate: int, random: np.random.Generator) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, random.normal(0.05, 0.1, round(seconds * rate)).clip(-1, 1), rate)
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Path:
+    """Two takes of ten digits by six speakers: a chord for each digit, 0.15 to 0.4 s at 8 kHz."""
+    random, folder = np.random.default_rng(0), tmp_path / "digits"
+    (folder / "recordings").mkdir(parents=True)
+    for digit in range(10):
+        for speaker in SPEAKERS:
+            for take in range(2):
+                t = np.arange(round(8000 * random.uniform(0.15, 0.4))) / 8000
+                sound = 0.1 * np.sin(2 * np.pi * (300 + 250 * digit) * t) + 0.01 * random.standard_normal(len(t))
+                soundfile.write(folder / "recordings" / f"{digit}_{speaker}_{take}.wav", sound, 8000)
+    return folder
+
+
+@pytest.fixture
+def excerpt(tmp_path: Path) -> Path:
+    """Ten speakers with one utterance of 1.5 to 3 s each, as index.tsv and flac/."""
+    random, folder, lines = np.random.default_rng(1), tmp_path / "excerpt", []
+    for speaker in range(10):
+        name = f"{speaker + 100}-{speaker}-0000"
+        noise(folder / "flac" / f"{name}.flac", random.uniform(1.5, 3), 16000, random)
+        lines.append({"id": name, "speaker": str(speaker + 100), "transcript": "WORDS" if speaker == 3 else ""})
+    with open(folder / "index.tsv", "w", newline="") as table:
+        writer = csv.DictWriter(table, ["id", "speaker", "transcript"], delimiter="\t")
+        writer.writeheader()
+        writer.writerows(lines)
+    return folder
+
+
+# ------------------------------------------------------------------------------------------------ fsdd
+
+
+def test_digits_become_cuts(digits: Path, tmp_path: Path) -> None:
+    prepare = script("egs/fsdd/local/prepare.py").prepare
+    assert prepare(digits, tmp_path / "a.jsonl.gz") == dict.fromkeys(SPEAKERS, 20)
+    cuts = {cut.id: cut for cut in open_cuts(tmp_path / "a.jsonl.gz")}
+    said = cuts["7_theo_1"].supervisions[0]
+    assert (said.text, said.speaker, cuts["7_theo_1"].sampling_rate) == ("7", "theo", 8000)
+    assert len(cuts) == 120
+
+
+def test_digits_that_are_none(digits: Path, tmp_path: Path) -> None:
+    prepare = script("egs/fsdd/local/prepare.py").prepare
+    with pytest.raises(UserError, match=r"no \.wav files"):
+        prepare(tmp_path, tmp_path / "a.jsonl.gz")
+    (digits / "recordings" / "eleven.wav").touch()
+    with pytest.raises(UserError, match=r"eleven.wav: the name is not"):
+        prepare(digits, tmp_path / "a.jsonl.gz")
+    (digits / "recordings" / "eleven.wav").rename(digits / "recordings" / "1_theo_9.wav")
+    with pytest.raises(UserError, match=r"1_theo_9.wav: cannot be read"):
+        prepare(digits, tmp_path / "a.jsonl.gz")
+
+
+@pytest.mark.slow
+def test_real_digits(corpora: Path, tmp_path: Path) -> None:
+    """All 3000, the shortest of 0.144 s included, and the folds name every speaker once."""
+    counts = script("egs/fsdd/local/prepare.py").prepare(corpora / "fsdd", tmp_path / "a.jsonl.gz")
+    assert counts == dict.fromkeys(SPEAKERS, 500)
+    cuts = open_cuts(tmp_path / "a.jsonl.gz")
+    assert Counter(cut.supervisions[0].text for cut in cuts) == {str(digit): 300 for digit in range(10)}
+    shortest = cuts[int(cuts.seconds.argmin())]
+    assert AudioField().load(shortest).shape == (round(16000 * shortest.duration),) and shortest.duration < 0.15
+    folds = load(ROOT / "egs/fsdd/probe.yaml")["folds"]
+    assert sorted(name for fold in folds for name in fold) == list(SPEAKERS) and {len(f) for f in folds} == {2}
+
+
+def tiny_encoder(folder: Path, seed: int = 0) -> str:
+    tree = load("system/hubert_base.yaml", "size/demo.yaml", "model.encoder.encoder.depth=2")["model"]["encoder"]
+    tree["encoder"] |= {"dim": 32, "ffn": 64, "heads": 2}
+    torch.manual_seed(seed)
+    store.save(build(tree), folder, kind="encoder")
+    return str(folder)
+
+
+@pytest.mark.slow
+def test_digit_probe_from_first_to_last_stage(shell: Callable, digits: Path, tmp_path: Path) -> None:
+    encoder, exp = tiny_encoder(tmp_path / "encoder"), tmp_path / "exp"
+    said = shell("egs/fsdd/run.sh", "--corpus-dir", digits, "--encoder", encoder, "--exp", exp, "strengths=[1,0.01]")
+    assert "stage 0: digits as cuts: " in said.stdout and "| mfcc, pool mean |" in said.stdout
+    rows = read_results(exp / "results.json")["rows"]
+    fold = [row for row in rows if row["split"] == "fold"]
+    assert len(fold) == 3 * 3 * 3 * 2  # systems, seeds, folds, pools
+    assert {row["speakers"] for row in fold} == {"george+theo", "jackson+yweweler", "lucas+nicolas"}
+    assert {row["utterances"] for row in fold} == {40}
+    assert {row.get("layer") for row in fold} <= {None, 1, 2}
+    test = {(r["system"], r["pool"], r["seed"]): r["value"] for r in rows if r["split"] == "test"}
+    assert test["mfcc", "mean", 0] > 0.9  # a chord for each digit: a probe that works cannot miss it
+    assert test["random", "mean", 0] != test["random", "mean", 1]  # other weights
+    other = tiny_encoder(tmp_path / "other", seed=1)
+    refused = shell("egs/fsdd/run.sh", "--corpus-dir", digits, "--encoder", other, "--exp", exp, code=2)
+    assert "made for another encoder" in refused.stderr
+
+
+@pytest.mark.slow
+def test_several_encoders_are_seeds_of_one_system(tmp_path: Path) -> None:
+    systems = script("egs/fsdd/local/systems.py").systems
+    folders = [tiny_encoder(tmp_path / f"e{seed}", seed) for seed in range(2)]
+    made = systems(folders)
+    assert made["seeds"] == [0, 1] and len(made["systems"]["random"]) == 2
+    assert [node["source"]["folder"] for node in made["systems"]["trained"]] == folders
+    assert made["systems"]["trained"][0]["reads"] == ["layer:1", "layer:2"]
+    assert check(made["systems"]) == []
+    assert systems([])["systems"].keys() == {"mfcc"}
+
+
+# ------------------------------------------------------------------------------------------------ librispeech
+
+
+def speakers(path: Path) -> set[str]:
+    return {cut.supervisions[0].speaker for cut in open_cuts(path)}
+
+
+def test_excerpt_becomes_cuts(excerpt: Path, tmp_path: Path) -> None:
+    prepare = script(f"{HUBERT}/local/prepare.py").prepare
+    prepare(excerpt, tmp_path / "out", 3, 1, None, 1)
+    train, valid = tmp_path / "out" / "cuts_train.jsonl.gz", tmp_path / "out" / "cuts_valid.jsonl.gz"
+    assert len(speakers(train)) == 7 and len(speakers(valid)) == 3 and not speakers(train) & speakers(valid)
+    assert not (tmp_path / "out" / "cuts_test.jsonl.gz").exists()
+    assert (tmp_path / "out" / ".speechunits" / "cuts_train.jsonl.gz.index.safetensors").is_file()
+    texts = [cut.supervisions[0].text for path in (train, valid) for cut in open_cuts(path)]
+    assert sorted(texts, key=str) == [None] * 9 + ["WORDS"]
+    prepare(excerpt, tmp_path / "few", 3, 2, None, 1)
+    assert len(open_cuts(tmp_path / "few" / "cuts_train.jsonl.gz")) == 4
+
+
+def test_excerpts_that_are_none(excerpt: Path, tmp_path: Path) -> None:
+    prepare = script(f"{HUBERT}/local/prepare.py").prepare
+    with pytest.raises(UserError, match="neither LibriSpeech"):
+        prepare(tmp_path, tmp_path / "out", None, 1, None, 1)
+    with pytest.raises(UserError, match="cannot hold out 10 of 10 speakers"):
+        prepare(excerpt, tmp_path / "out", 10, 1, None, 1)
+    next((excerpt / "flac").iterdir()).unlink()
+    with pytest.raises(UserError, match=r"index.tsv names it"):
+        prepare(excerpt, tmp_path / "out", None, 1, None, 1)
+
+
+def test_the_original_layout_becomes_cuts(tmp_path: Path) -> None:
+    """<part>/<speaker>/<chapter>/<utterance>.flac beside *.trans.txt, read by lhotse; dev validates, test is kept apart."""
+    random, corpus = np.random.default_rng(2), tmp_path / "LibriSpeech"
+    for part, speaker in (("train-clean-100", 19), ("train-other-500", 20), ("dev-other", 30), ("test-clean", 40)):
+        chapter = corpus / part / str(speaker) / "7"
+        for i in range(2):
+            noise(chapter / f"{speaker}-7-{i:04d}.flac", 0.5 + i, 16000, random)
+        (chapter / f"{speaker}-7.trans.txt").write_text(f"{speaker}-7-0000 ONE\n{speaker}-7-0001 TWO THREE\n")
+    ctm = "".join(
+        f"{s}-7-{i:04d} 1 0.00 0.20 SIL\n{s}-7-{i:04d} 1 0.20 0.30 AH{i}\n" for s in (19, 20, 30, 40) for i in range(2)
+    )
+    (tmp_path / "phones.ctm").write_text(ctm)
+    script(f"{HUBERT}/local/prepare.py").prepare(tmp_path, tmp_path / "out", None, 1, tmp_path / "phones.ctm", 1)
+    found = {split: open_cuts(tmp_path / "out" / f"cuts_{split}.jsonl.gz") for split in ("train", "valid", "test")}
+    assert {split: cuts.ids for split, cuts in found.items()} == {
+        "train": ("19-7-0000", "19-7-0001", "20-7-0000", "20-7-0001"),
+        "valid": ("30-7-0000", "30-7-0001"),
+        "test": ("40-7-0000", "40-7-0001"),
+    }
+    cut = found["train"][1]
+    assert (cut.supervisions[0].text, cut.supervisions[0].speaker, cut.duration) == ("TWO THREE", "19", 1.5)
+    assert [(p.symbol, p.start, p.duration) for p in cut.supervisions[0].alignment["phone"]] == [
+        ("SIL", 0.0, 0.2),
+        ("AH", 0.2, 0.3),
+    ]
+    assert json.loads((tmp_path / "out" / "phones.json").read_text()) == ["AH", "SIL"]
+    (tmp_path / "phones.ctm").write_text(ctm.replace("30-7-0001", "31-7-0001"))
+    with pytest.raises(UserError, match="no phones for 30-7-0001"):
+        script(f"{HUBERT}/local/prepare.py").prepare(tmp_path, tmp_path / "o", None, 1, tmp_path / "phones.ctm", 1)
+
+
+@pytest.mark.slow
+def test_real_excerpt(corpora: Path, tmp_path: Path) -> None:
+    """All 251 speakers, one in twenty held out, and the loudest offset (0.257) is read like any other file."""
+    script(f"{HUBERT}/local/prepare.py").prepare(corpora / "librispeech_excerpt", tmp_path, None, 1, None, 1)
+    train, valid = speakers(tmp_path / "cuts_train.jsonl.gz"), speakers(tmp_path / "cuts_valid.jsonl.gz")
+    assert (len(train), len(valid), train & valid) == (238, 13, set())
+    cuts = [cut for name in ("train", "valid") for cut in open_cuts(tmp_path / f"cuts_{name}.jsonl.gz")]
+    assert sum(cut.duration for cut in cuts) == pytest.approx(3140.7, abs=0.1)
+    offset = next(cut for cut in cuts if cut.id == "445-123857-0000")
+    assert float(AudioField().load(offset).mean()) == pytest.approx(-0.257, abs=0.001)
+
+
+def test_unit_statistics_by_hand(excerpt: Path, tmp_path: Path) -> None:
+    script(f"{HUBERT}/local/prepare.py").prepare(excerpt, tmp_path, 3, 1, None, 1)
+    path = tmp_path / "units.jsonl.gz"
+    cuts = open_cuts(tmp_path / "cuts_valid.jsonl.gz")
+    runs = 0
+    with UnitWriter(path, Fraction(1, 50), (4,), "made-up") as writer:
+        for cut in cuts:
+            codes = torch.arange(int(cut.duration * 50)) // 5 % 2  # 0 0 0 0 0 1 1 1 1 1 0 ...
+            runs += len(torch.unique_consecutive(codes))
+            writer.write(CutField().load(cut), codes)
+    frames = sum(int(cut.duration * 50) for cut in cuts)
+    found = script(f"{HUBERT}/local/unit_statistics.py").statistics(str(path))
+    assert found["usage"] == 0.5
+    assert found["run_ms"] == pytest.approx(20 * frames / runs)
+    assert found["bitrate"] == pytest.approx(50, rel=0.01) and found["bitrate_dedup"] == pytest.approx(10, rel=0.05)
+
+
+@pytest.mark.parametrize(("devices", "nodes", "accumulate"), [(1, 1, 32), (2, 1, 16), (8, 1, 4), (8, 4, 1)])
+def test_every_launch_line_trains_on_2800_seconds_an_update(devices: int, nodes: int, accumulate: int) -> None:
+    """The lines of the README, the paper's batch, and a configuration without mistakes."""
+    line = f"trainer.devices={devices}" + (f" trainer.nodes={nodes}" if nodes > 1 else "")
+    line += f" data.accumulate={accumulate}" if accumulate > 1 else ""
+    assert f"{line}`" in (ROOT / HUBERT / "README.md").read_text()
+    tree = load(
+        "conf/system/hubert_base.yaml", ROOT / HUBERT / "train.yaml", "conf/trainer/ddp.yaml", *line.split(),
+        "data.train=a.jsonl.gz", "trainer.max_steps=250000", "schedule.total=250000", "schedule.warmup=20000",
+    )  # fmt: skip
+    assert check(tree) == []
+    assert tree["data"]["max_seconds"] * tree["data"].get("accumulate", 1) * devices * nodes == 2800
+
+
+@pytest.mark.slow
+def test_hubert_from_first_to_last_stage(shell: Callable, excerpt: Path, tmp_path: Path) -> None:
+    exp = tmp_path / "exp"
+    small = ["trainer.max_steps=2", "trainer.validate_every=2", "data.max_seconds=6", "log_every=1"]
+    said = shell(f"{HUBERT}/run.sh", "--corpus-dir", excerpt, "--toy", "--every", "1", "--exp", exp, *small)
+    stages = [line for line in said.stdout.splitlines() if line.startswith("== stage ")]
+    assert [line.split()[2] for line in stages] == [f"{i}:" for i in range(9)]
+    assert all(line.endswith(" s") for line in stages)
+    for split, count in (("train", 9), ("valid", 1)):
+        cuts = open_cuts(exp / "units" / f"{split}.jsonl.gz")
+        assert (
+            len(cuts) == count and cuts.streams["units"].vocab == (20,) and cuts.streams["units"].hop == Fraction(1, 50)
+        )
+    assert store.read_meta(exp / "hubert_it2" / "encoder")["steps"] == 2
+    first = store.read_meta(exp / "hubert_it1" / "encoder")
+    assert store.read_meta(exp / "km_it1" / "tokenizer")["derived_from"] == [first["fingerprint"]]
+    results = {(r["system"], r["metric"]) for r in read_results(exp / "results.json")["rows"]}
+    assert {(s, m) for s in ("mfcc", "hubert_it1", "hubert_it2") for m in ("usage", "bitrate", "run_ms")} <= results
+
+
+# ------------------------------------------------------------------------------------------------ mistakes
+
+
+@pytest.mark.parametrize("recipe", ["egs/fsdd/run.sh", f"{HUBERT}/run.sh"])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--stage", "99"], "--stage takes a stage from 0 to"),
+        (["--stop-stage", "last"], "found 'last'"),
+        (["--fast"], "unknown option --fast"),
+        (["stray"], "'stray' is neither an option nor key=value"),
+        (["--corpus-dir"], "--corpus-dir takes a folder"),
+    ],
+)
+def test_mistakes_on_the_command_line(shell: Callable, recipe: str, arguments: list[str], says: str) -> None:
+    assert says in shell(recipe, *arguments, code=2).stderr
+
+
+@pytest.mark.parametrize("recipe", ["egs/fsdd/run.sh", f"{HUBERT}/run.sh"])
+def test_help_is_the_head_of_the_script(shell: Callable, recipe: str) -> None:
+    said = shell(recipe, "--help").stdout
+    assert f"  {recipe} --corpus-dir" in said and "--stage N --stop-stage M" in said and "#" not in said
+
+
+def test_a_corpus_is_needed(shell: Callable, tmp_path: Path) -> None:
+    assert "--corpus-dir DIR is needed" in shell("egs/fsdd/run.sh", "--exp", tmp_path, code=2).stderr
+    assert "--toy needs --corpus-dir" in shell(f"{HUBERT}/run.sh", "--toy", "--exp", tmp_path, code=2).stderr
