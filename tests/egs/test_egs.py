@@ -285,7 +285,11 @@ def test_every_launch_line_trains_on_2800_seconds_an_update(devices: int, nodes:
 def test_hubert_from_first_to_last_stage(shell: Callable, excerpt: Path, tmp_path: Path) -> None:
     exp = tmp_path / "exp"
     small = ["trainer.max_steps=2", "trainer.validate_every=2", "data.max_seconds=6", "log_every=1"]
-    said = shell(f"{HUBERT}/run.sh", "--corpus-dir", excerpt, "--toy", "--every", "1", "--exp", exp, *small)
+    ctm = tmp_path / "phones.ctm"
+    names = [path.stem for path in sorted((excerpt / "flac").iterdir())]
+    ctm.write_text("".join(f"{name} 1 {i / 10:.1f} 0.1 {'SABBA'[i % 5]}\n" for name in names for i in range(14)))
+    given = ["--corpus-dir", excerpt, "--toy", "--every", "1", "--phones", ctm, "--exp", exp]
+    said = shell(f"{HUBERT}/run.sh", *given, *small)
     stages = [line for line in said.stdout.splitlines() if line.startswith("== stage ")]
     assert [line.split()[2] for line in stages] == [f"{i}:" for i in range(9)]
     assert all(line.endswith(" s") for line in stages)
@@ -299,6 +303,8 @@ def test_hubert_from_first_to_last_stage(shell: Callable, excerpt: Path, tmp_pat
     assert store.read_meta(exp / "km_it1" / "tokenizer")["derived_from"] == [first["fingerprint"]]
     results = {(r["system"], r["metric"]) for r in read_results(exp / "results.json")["rows"]}
     assert {(s, m) for s in ("mfcc", "hubert_it1", "hubert_it2") for m in ("usage", "bitrate", "run_ms")} <= results
+    pure = {r["system"] for r in read_results(exp / "evaluation" / "results.json")["rows"] if r["metric"] == "pnmi"}
+    assert pure == {"mfcc", "hubert_it1", "hubert_it2"}
 
 
 # ------------------------------------------------------------------------------------------------ mistakes
