@@ -46,7 +46,9 @@ def evaluate(
     corpora = {name: Corpus(paths, symbols, hop, num_workers, place) for name, paths in data.items()}
     rows: list[dict[str, Any]] = []
     for system, node in systems.items():
-        run = Evaluation(build(node), size, fitter or {}, fit_frames, silence, abx_segments, noise_snr)
+        run = Evaluation(
+            build(node, at=f"systems.{system}"), size, fitter or {}, fit_frames, silence, abx_segments, noise_snr
+        )
         run.fit(corpora["fit"], seeds)
         valid = run.purity(corpora["valid"])
         best = max(valid, key=lambda name: mean(r["pnmi"] for r in valid[name].values()))

@@ -40,14 +40,14 @@ def fit_units(
     log_to(f"{out}/fit.log")
     place = usable_device(device)
     join_processes(place)
-    source = build(features)
+    source = build(features, at="features")
     if not isinstance(source, Features):
         raise UserError(f"features: must build speechunits.units.features.Features, not {type(source).__name__}")
     corpus = open_cuts(cuts)
     batches = FeaturePass(
         corpus, {"audio": AudioField()}, max_seconds, share=share, num_workers=num_workers, device=place
     )
-    fit: KMeansFitter = build(fitter)
+    fit: KMeansFitter = build(fitter, at="fitter")
     log.info("k-means: %d clusters, %d pass(es) over %.2f h", fit.size, fit.pass_budget, batches.seconds / 3600)
     origin = f"{batches.name} {store.identity(source)}"
     made, figures = fit.fit(batches.features(source), folder=Path(out) / "fit", source=origin, device=place)

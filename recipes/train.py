@@ -39,7 +39,7 @@ def start_from(encoder: SpeechEncoder, folder: str) -> str:
 
 def measure(name: str, node: Tree, vocab: tuple[int, ...] | None) -> Measure:
     """A validation measure, given the codebook sizes if it asks for them."""
-    made = build(node, **({} if vocab is None else {"vocab": vocab}))
+    made = build(node, at=f"measures.{name}", **({} if vocab is None else {"vocab": vocab}))
     if not isinstance(made, Measure):
         raise UserError(f"measures.{name}: no measure, or one that needs the vocabulary that no objective has; drop it")
     return made
@@ -62,11 +62,11 @@ def train(
     """One training run; see the module's text."""
     tree = {k: v for k, v in locals().items() if v is not None}
     log_to(f"{out}/train.log")
-    datamodule = build({"seed": seed, **data})
-    if found := check_build(model, streams=datamodule.streams):
+    datamodule = build({"seed": seed, **data}, at="data")
+    if found := check_build(model, at="model", streams=datamodule.streams):
         raise ConfigError(found)
     seed_all(seed)
-    learner = build(model, streams=datamodule.streams)
+    learner = build(model, at="model", streams=datamodule.streams)
     targets = [getattr(o, "target", None) for o in learner.objectives.values()]
     fields = {t.field for t in targets if hasattr(t, "field")}
     parents = {datamodule.streams[field].fingerprint for field in fields}
@@ -75,15 +75,15 @@ def train(
     vocab = next((t.vocab for t in targets if hasattr(t, "vocab")), None)
     module = TrainModule(
         learner,
-        build(optimizer),
-        None if schedule is None else build(schedule),
+        build(optimizer, at="optimizer"),
+        None if schedule is None else build(schedule, at="schedule"),
         clip,
         {name: measure(name, node, vocab) for name, node in (measures or {}).items()},
         log_every=log_every,
     )
-    trackers = [build(node, folder=out) for node in (loggers or {}).values()]
+    trackers = [build(node, at=f"loggers.{name}", folder=out) for name, node in (loggers or {}).items()]
     announce(trackers, tree, write_provenance(out, tree))
-    lightning = build(trainer, folder=out, loggers=trackers)
+    lightning = build(trainer, at="trainer", folder=out, loggers=trackers)
     lightning.fit(module, datamodule, ckpt_path=newest_whole(f"{out}/checkpoints"))
     if not lightning.is_global_zero:
         return {}

@@ -145,17 +145,18 @@ def check(tree: Any, *, stored: bool = False) -> list[str]:
     return list(mistakes(tree, "", stored))
 
 
-def build(tree: Any, *, stored: bool = False, **supplied: Any) -> Any:
+def build(tree: Any, *, at: str = "", stored: bool = False, **supplied: Any) -> Any:
     """Check ``tree``, then build it; ``supplied`` are the keyword-only arguments of the root.
 
+    ``at`` says where ``tree`` lies in the whole configuration: it begins the path of every mistake.
     A root that still lacks some of them comes back as a ``Slot`` (see ``part.fill``).
 
     Raises:
         ConfigError: with all mistakes at once.
     """
-    if found := check(tree, stored=stored):
+    if found := list(mistakes(tree, at, stored)):
         raise ConfigError(found)
-    return _make(tree, "", supplied)
+    return _make(tree, at, supplied)
 
 
 def check_build(tree: Any, *, at: str = "", stored: bool = False, **supplied: Any) -> list[str]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from speechunits import store
 from speechunits.config import dump, load
@@ -157,6 +158,11 @@ def run(recipe: Callable[..., dict[str, Any] | None], argv: list[str]) -> dict[s
         return mark
 
 
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing: a full disk is reported by what needs it, not by a traceback for each line of the log."""
+
+
 def log_to(path: str | Path) -> None:
     """Send the house's log lines to the terminal and, appended, to ``path``; of other processes, warnings alone."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +171,7 @@ def log_to(path: str | Path) -> None:
     for old in [h for h in root.handlers if h.name == __name__]:  # of a run before this one in the same process
         root.removeHandler(old)
         old.close()
-    for handler in (logging.StreamHandler(sys.stdout), logging.FileHandler(path)):
+    for handler in (logging.StreamHandler(sys.stdout), _LogFile(path)):
         handler.name = __name__
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
         root.addHandler(handler)
@@ -189,6 +195,11 @@ def exit_codes() -> Iterator[None]:
         yield
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except SafetensorError as error:  # has no errno, and names no file
+        if "os error" not in str(error):
+            raise
+        print(f"error: {error}; free some space or choose another place", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):

@@ -22,6 +22,7 @@ begin() {
       *) die "'$1' is neither an option nor key=value; see $0 --help" ;;
     esac
   done
+  [ "$first" -le "$last" ] || die "nothing to do: --stage $first comes after --stop-stage $last"
   "$root/tools/setup.sh"
   export PATH="$root/.venv/bin:$PATH" PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" PYTHONWARNINGS=ignore
   begun=$SECONDS

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from speechunits.errors import UserError
+from speechunits.store import write_json
 from speechunits.stream import Stream
 
 
@@ -43,10 +43,7 @@ def read_streams(manifest: Path) -> dict[str, Stream]:
 
 
 def write_meta(manifest: Path, fields: Mapping[str, Mapping[str, Any]]) -> None:
-    path = meta_path(manifest)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps({"fields": fields}, indent=1) + "\n")
-    os.replace(part, path)
+    write_json(meta_path(manifest), {"fields": fields})
 
 
 def _stream(about: Mapping[str, Any]) -> Stream:

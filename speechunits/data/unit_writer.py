@@ -129,6 +129,11 @@ class UnitWriter:
         # never an old manifest beside new codes, whenever this is interrupted
         self.path.unlink(missing_ok=True)
         meta_path(self.path).unlink(missing_ok=True)
-        os.replace(self._parts[0], self._bin)
-        write_meta(self.path, self._meta)
-        os.replace(self._parts[1], self.path)
+        try:
+            os.replace(self._parts[0], self._bin)
+            write_meta(self.path, self._meta)
+            os.replace(self._parts[1], self.path)
+        except (OSError, UserError):  # a full disk: codes without a manifest are of no use
+            for path in (self._bin, meta_path(self.path)):
+                path.unlink(missing_ok=True)
+            raise

@@ -94,6 +94,8 @@ class UnitsField:
         try:
             reader = get_reader(array.array.storage_type)(array.array.storage_path)
             codes = np.asarray(reader.read(array.array.storage_key, left, right))
+            if len(codes) < right - left:
+                raise ValueError(f"{array.array.storage_path} was cut off")
         except (OSError, ValueError) as error:
             raise UserError(f"{what} cannot be read ({error}); extract the units again") from error
         sizes = self.stream.vocab
