@@ -39,7 +39,7 @@ def fill(part: Part[T], **supplied: Any) -> T:
     if isinstance(part, (Slot, partial)) or inspect.isclass(part):
         make = part.make if isinstance(part, Slot) else part
         takes = accepted(make)
-        return part(**{k: v for k, v in supplied.items() if k in takes})
+        return part(**{k: v for k, v in supplied.items() if k in takes})  # type: ignore[return-value]
     return part  # type: ignore[return-value]
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from speechunits.data.cuts import open_cuts
+from speechunits.data.field import Field
 from speechunits.data.fields.audio_field import AudioField
 from speechunits.data.fields.phone_field import PhoneField
 from speechunits.data.fields.speaker_field import SpeakerField
@@ -17,6 +18,7 @@ from speechunits.errors import UserError
 from speechunits.metrics.abx import Abx
 from speechunits.metrics.bitrate import Bitrate
 from speechunits.metrics.codebook_usage import CodebookUsage
+from speechunits.metrics.measure import Measure
 from speechunits.metrics.unit_error_rate import UnitErrorRate
 from speechunits.metrics.unit_purity import UnitPurity
 from speechunits.quantizers.kmeans import KMeans
@@ -46,7 +48,7 @@ class Corpus:
         device: str | torch.device = "cpu",
     ) -> None:
         phones = PhoneField(symbols, hop=hop)
-        fields = {"audio": AudioField(), "phones": phones, "speakers": SpeakerField()}
+        fields: dict[str, Field] = {"audio": AudioField(), "phones": phones, "speakers": SpeakerField()}
         self.symbols = read_symbols(symbols)
         # ranks=1: every process of torchrun sees all of it
         self.batches = FeaturePass(open_cuts(paths), fields, num_workers=num_workers, device=device, rank=0, ranks=1)
@@ -129,7 +131,7 @@ class Evaluation:
         silence = [corpus.symbols.index(s) for s in self.silence if s in corpus.symbols]
         out: dict[int, dict[str, float]] = {}
         for i, (seed, codebook) in enumerate(self.codebooks[name].items()):
-            measures = [
+            measures: list[Measure] = [
                 UnitPurity(),
                 CodebookUsage(vocab=codebook.vocab),
                 Bitrate(vocab=codebook.vocab),

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from recipes.fit_units import fit_units
+from recipes.train import train
 from speechunits import store
+from speechunits.data.read_audio import read_audio
 from speechunits.recipe import run
 from speechunits.units.tokenizer import UnitTokenizer
-from tests.recipes.toy import Corpus, fit_arguments, several, start
+from tests.recipes.toy import Corpus, fit_arguments, several, start, train_arguments
 
 EVERY_STAGE = {"fitter.extra_passes": 2, "fitter.reservoir": 300, "fitter.save_every": 1, "fitter.n_init": 2}
 
@@ -28,6 +32,24 @@ def test_what_a_fit_leaves_behind(corpus: Corpus, tokenizer: Path) -> None:
     assert made.vocab == (8,) and float(made.hop) == 0.01
     assert sorted(p.name for p in tokenizer.iterdir()) == ["config.yaml", "meta.json", "weights.safetensors"]
     assert "stage=lloyd" in (out / "fit.log").read_text()
+
+
+def test_a_layer_of_an_encoder_becomes_a_tokenizer_of_its_own(corpus: Corpus, units: Path, tmp_path: Path) -> None:
+    """The second iteration: the encoder travels inside the tokenizer, and is named as what it was made from."""
+    run(train, train_arguments(units, tmp_path / "net", "trainer.max_steps=2"))
+    encoder = tmp_path / "net" / "encoder"
+    arguments = [a for a in fit_arguments(corpus, tmp_path / "fit") if not a.startswith("features.source")]
+    source = ["features.source._target_=speechunits.store.restore", f"features.source.folder={encoder}"]
+    run(fit_units, [*arguments, *source, "features.read=layer:1"])
+    name = store.read_meta(encoder)["fingerprint"]
+    audio = read_audio(corpus.folder / "wav" / "train0.wav")
+    net = store.restore(encoder)
+    shutil.rmtree(tmp_path / "net")
+    made = UnitTokenizer.load(tmp_path / "fit" / "tokenizer")
+    assert store.read_meta(tmp_path / "fit" / "tokenizer")["derived_from"] == [name]
+    with torch.no_grad():
+        vectors = net(audio).read("layer:1")
+    assert made.codes(audio).data[..., 0].equal(made.quantizer.codes(vectors).data) and float(made.hop) == 0.02
 
 
 @pytest.mark.slow
