@@ -1,1 +1,1 @@
-preset=quick steps1=120 steps2=120 layer=3 clusters=100
+preset=quick steps1=150 steps2=150 layer=3 clusters=100
