@@ -40,8 +40,7 @@ log = logging.getLogger("speechunits.probe")
 
 def pooled(bank: FeatureBank, batches: FeaturePass, pools: Sequence[str], folder: Path) -> dict[str, dict[str, Tensor]]:
     """Pool -> candidate -> (N, D) vectors in the order of the cuts: from ``folder``, or computed and kept there."""
-    audio = batches.dataset.fields["audio"]
-    kept = folder / f"{store.identity(bank.source)}-{batches.name}{'-normalized' * audio.normalize}.safetensors"
+    kept = folder / f"{store.identity(bank.source)}-{batches.name}.safetensors"
     wanted = [f"{how} {name}" for how in pools for name in bank.candidates]
     found = load_file(kept) if kept.is_file() else {}
     if not set(wanted) <= set(found):
@@ -71,14 +70,12 @@ def probe(
     inner: int = 2,
     metric: str = "accuracy",
     max_seconds: float = 200.0,
-    normalize: bool = False,
     num_workers: int = 0,
     device: str = "cpu",
 ) -> dict[str, Any]:
     """Probe systems side by side; see the module's text."""
     log_to(f"{out}/probe.log")
-    fields = {"audio": AudioField(normalize=normalize)}
-    batches = FeaturePass(open_cuts(cuts), fields, max_seconds, num_workers=num_workers, device=device)
+    batches = FeaturePass(open_cuts(cuts), {"audio": AudioField()}, max_seconds, num_workers=num_workers, device=device)
     said = [(TextField().load(cut), SpeakerField().load(cut)) for cut in batches.cuts]
     texts, speakers = [text for text, _ in said], [speaker for _, speaker in said]
     symbols = sorted(set(texts))

@@ -108,7 +108,7 @@ def test_hubert_numbers(system, rate, clip, seconds, depth, dim, ffn, heads, fea
     data = tree["data"]
     assert data["max_seconds"] * gpus == seconds
     assert (data["min_duration"], data["transforms"][0]["max_seconds"]) == (32000 / 16000, 250000 / 16000)
-    assert data["fields"]["audio"].get("normalize", False) is large
+    assert encoder["frontend"].get("normalize_audio", False) is large
 
 
 @pytest.mark.parametrize("system", ["hubert_base", "hubert_large", "hubert_xlarge"])

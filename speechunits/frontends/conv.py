@@ -50,6 +50,8 @@ class ConvFrontend(nn.Module):
         bias: in the convolutions.
         grad_scale: factor on the gradient that enters the frontend (fairseq ``feature_grad_mult``: 0.1 base, 1 large).
         sample_rate: of the waveform, Hz.
+        normalize_audio: give every utterance mean 0 and variance 1 over its real samples before anything else; padding
+            stays 0 (fairseq ``task.normalize: true``, ``layer_norm(wav, wav.shape)``: wav2vec 2.0 and HuBERT large).
     """
 
     def __init__(
@@ -61,12 +63,13 @@ class ConvFrontend(nn.Module):
         bias: bool = False,
         grad_scale: float = 1.0,
         sample_rate: int = 16000,
+        normalize_audio: bool = False,
     ) -> None:
         super().__init__()
         if len(kernels) != len(strides):
             raise ValueError(f"{len(kernels)} kernels but {len(strides)} strides")
         self.dim, self.kernels, self.strides, self.grad_scale = channels, tuple(kernels), tuple(strides), grad_scale
-        self.rate = Fraction(1, sample_rate)
+        self.rate, self.normalize_audio = Fraction(1, sample_rate), normalize_audio
         self.hop = self.rate
         for stride in strides:
             self.hop *= stride
@@ -94,7 +97,19 @@ class ConvFrontend(nn.Module):
             raise ValueError(
                 f"this frontend takes audio at {1 / self.rate} Hz, found {1 / audio.hop if audio.hop else None} Hz"
             )
-        x = audio.data[:, None]
+        x = (normalized(audio) if self.normalize_audio else audio).data[:, None]
         for block in self.blocks:
             x = block(x)
         return Seq(scale_gradient(x, self.grad_scale).transpose(1, 2), self.frames(audio.lengths), self.hop)
+
+
+def normalized(audio: Seq) -> Seq:
+    """(B, S) -> (B, S): mean 0 and variance 1 over the real samples of each utterance, padding 0.
+
+    ``F.layer_norm`` of each utterance alone; sums are float64, so that the width of the batch does not show.
+    """
+    count = audio.lengths.clamp(min=1)[:, None]
+    x = audio.data.masked_fill(~audio.valid, 0).double()
+    x = (x - x.sum(1, keepdim=True) / count).masked_fill(~audio.valid, 0)
+    variance = x.square().sum(1, keepdim=True) / count
+    return audio.with_data((x / (variance + 1e-5).sqrt()).to(audio.data.dtype))

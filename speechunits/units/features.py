@@ -19,7 +19,7 @@ class Features(nn.Module):
     on both sides; only frames with that much context (or the utterance's own edge) are kept. Where the view of a
     frame is within ``context`` (frontends, convolutional encoders), chunks change nothing; an encoder with unlimited
     attention sees another window, so choose ``context`` of several seconds. Features normalised over the utterance
-    (``LogMel(normalize="utterance")``, group norm) are normalised per window.
+    (``LogMel(normalize="utterance")``, ``ConvFrontend(normalize_audio=True)``, group norm) are normalised per window.
 
     Args:
         source: a SpeechEncoder or a frontend.

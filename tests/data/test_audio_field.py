@@ -62,12 +62,6 @@ def test_channels(tmp_path: Path):
         AudioField(channel=2).load(cut)
 
 
-def test_normalize_is_zero_mean_and_unit_variance(tmp_path: Path):
-    samples = np.random.default_rng(0).normal(0.25, 0.01, 16000)
-    wave = AudioField(normalize=True).load(wav(tmp_path / "offset.wav", samples, subtype="FLOAT")).numpy()
-    np.testing.assert_allclose(wave, (samples - samples.mean()) / np.sqrt(samples.var() + 1e-5), atol=1e-4)
-
-
 def test_audio_that_cannot_be_used(tmp_path: Path):
     field, good = AudioField(), np.zeros(1600)
     nan = wav(tmp_path / "nan.wav", np.where(np.arange(1600) == 7, np.nan, good), subtype="FLOAT")
@@ -103,6 +97,6 @@ def test_real_excerpts(corpora: Path, folder: str, pattern: str, rate: int):
     assert files
     for file in files:
         cut = Recording.from_file(file).to_cut()
-        wave = AudioField(normalize=True).load(cut)
+        wave = AudioField().load(cut)
         assert cut.sampling_rate == rate and abs(len(wave) - cut.duration * 16000) <= 1
-        assert abs(float(wave.mean())) < 1e-3 and abs(float(wave.std()) - 1) < 0.1
+        assert wave.dtype == torch.float32 and 0 < float(wave.abs().max()) <= 1

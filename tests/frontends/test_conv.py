@@ -6,8 +6,9 @@ from fractions import Fraction
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from speechunits.frontends.conv import ConvFrontend
+from speechunits.frontends.conv import ConvFrontend, normalized
 from speechunits.seq import Seq, pad, unpad
 
 RATE = Fraction(1, 16000)
@@ -60,6 +61,29 @@ def test_group_norm_features_do_not_ignore_the_batch():
     alone = frontend(pad([unpad(x)[1]], RATE))
     batch = frontend(x).data[1, : alone.data.size(1)]
     assert float((batch - alone.data[0]).detach().abs().max()) > 1e-2
+
+
+def test_normalised_audio_is_layer_norm_of_each_utterance_alone():
+    """Loud, quiet with an offset, and silent: what fairseq does to each file before it pads the batch."""
+    items = [
+        3 * torch.randn(4000, dtype=torch.float64),
+        0.01 * torch.randn(2100, dtype=torch.float64) + 0.25,
+        torch.zeros(900, dtype=torch.float64),
+    ]
+    x = pad(items, RATE)
+    x.data[1, 2100:] = 7.0  # whatever lies in the padding
+    out = normalized(x)
+    for row, item in zip(out.data, items, strict=True):
+        torch.testing.assert_close(row[: len(item)], F.layer_norm(item, item.shape), rtol=0, atol=1e-10)
+        assert not row[len(item) :].any()
+    torch.manual_seed(0)
+    plain = make()
+    torch.manual_seed(0)
+    frontend = make(normalize_audio=True)
+    expected = plain(pad([F.layer_norm(item, item.shape) for item in items], RATE)).data
+    torch.testing.assert_close(frontend(x).data, expected, rtol=0, atol=1e-10)
+    single = Seq(x.data[1:2, :2100].float(), x.lengths[1:2], RATE)
+    assert torch.equal(normalized(single).data[0], normalized(Seq(x.data.float(), x.lengths, RATE)).data[1, :2100])
 
 
 def test_the_gradient_that_enters_is_scaled():

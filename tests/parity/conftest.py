@@ -7,12 +7,13 @@ from fractions import Fraction
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechunits.config import build, load
 from speechunits.draws import draws
 from speechunits.pretraining import SSLModel
-from speechunits.seq import Seq
+from speechunits.seq import Seq, pad, unpad
 from speechunits.stream import Stream
 
 VOCAB = 7
@@ -29,7 +30,7 @@ def _batch(
 ) -> dict:
     random = torch.Generator().manual_seed(1)
     lengths = torch.tensor(samples)
-    audio = torch.randn(len(samples), max(samples), generator=random, dtype=dtype)
+    audio = 0.05 + 0.7 * torch.randn(len(samples), max(samples), generator=random, dtype=dtype)
     audio[torch.arange(max(samples)) >= lengths[:, None]] = 0
     counts = frames(lengths)
     codes = torch.randint(vocab, (len(samples), int(counts.max())), generator=random)
@@ -39,6 +40,11 @@ def _batch(
         "units": Seq(codes, counts, Fraction(1, 50)),
         "draws": draws([f"cut-{i}" for i in range(len(samples))], seed=3),
     }
+
+
+def _normalised(audio: Seq) -> Tensor:
+    """(B, S) as the reference models of the large sizes get it: fairseq's ``layer_norm`` of each utterance, then padded."""
+    return pad([F.layer_norm(x, x.shape) for x in unpad(audio)], audio.hop).data
 
 
 @torch.no_grad()
@@ -58,6 +64,11 @@ def make_model() -> Callable[..., SSLModel]:
 @pytest.fixture
 def make_batch() -> Callable[..., dict]:
     return _batch
+
+
+@pytest.fixture
+def normalised() -> Callable[[Seq], Tensor]:
+    return _normalised
 
 
 @pytest.fixture

@@ -34,11 +34,14 @@ def encoder_weights(theirs: HubertModel) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("norm_first", [False, True], ids=["norm-last", "norm-first"])
 @pytest.mark.parametrize("norm", ["group", "layer"])
-def test_toy_float64(norm, norm_first, attention, make_model, make_batch, shake):
+def test_toy_float64(norm, norm_first, attention, make_model, make_batch, normalised, shake):
+    large = norm == "layer"
     theirs = toy(norm, norm_first, attention).double().eval()
     shake(theirs)
     ours = make_model(
-        f"model.encoder.frontend.norm={norm}", f"model.encoder.encoder.norm_first={norm_first}"
+        f"model.encoder.frontend.norm={norm}",
+        f"model.encoder.frontend.normalize_audio={large}",
+        f"model.encoder.encoder.norm_first={norm_first}",
     ).encoder.double().eval()  # fmt: skip
     ours.load_state_dict(encoder_weights(theirs), strict=True)
     batch = make_batch(PADDED, ours.frontend.frames, torch.float64)
@@ -48,7 +51,7 @@ def test_toy_float64(norm, norm_first, attention, make_model, make_batch, shake)
             look = ours(audio, draws)
             valid = look.frames.valid
             out = theirs(
-                audio.data,
+                normalised(audio) if large else audio.data,
                 attention_mask=audio.valid.long(),
                 mask_time_indices=None if draws is None else look.frames.masked,
                 output_hidden_states=True,

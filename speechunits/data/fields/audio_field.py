@@ -36,14 +36,11 @@ class AudioField:
         key: custom recording to read in place of the cut's own (``target_recording``).
         rate: Hz; other rates are resampled (lhotse's windowed sinc), which is said once per rate.
         channel: which channel of a multi-channel cut; None averages all.
-        normalize: zero mean and unit variance over the samples of the loaded cut, padding excluded (fairseq's
-            ``task.normalize: true``, ``layer_norm(wav, wav.shape)``; needed by wav2vec 2.0 / HuBERT large models).
     """
 
     key: str | None = None
     rate: int = 16000
     channel: int | None = None
-    normalize: bool = False
 
     stream: ClassVar[Stream | None] = None
     grid: ClassVar[Fraction | None] = None
@@ -70,8 +67,7 @@ class AudioField:
             raise BadAudio("no samples")
         if not np.isfinite(samples).all():
             raise BadAudio("NaN or infinite samples")
-        wave = torch.from_numpy(samples)
-        return torch.nn.functional.layer_norm(wave, wave.shape) if self.normalize else wave
+        return torch.from_numpy(samples)
 
     def _read(self, cut: Cut) -> np.ndarray:
         if self.key is None:
