@@ -132,11 +132,24 @@ class SpeechDataModule(LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         state: dict[str, Any] = {"epoch": self.position.epoch, "window": self.position.window}
+        state["labels"] = {name: stream.fingerprint for name, stream in self.streams.items()}
         if self._windows is not None:
             state |= {"windows": len(self._windows), "plan": self._windows.plan.name}
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where ``state_dict`` stood.
+
+        Raises:
+            UserError: it was trained on codes of another tokenizer: a head would go on with other meanings of each code.
+        """
+        for name, now in self.streams.items():
+            then = state_dict.get("labels", {}).get(name, now.fingerprint)
+            if then != now.fingerprint:
+                raise UserError(
+                    f"the checkpoint was trained on {name} of the tokenizer {then}, and {self.train_paths} holds those of "
+                    f"{now.fingerprint}; extract them with {then} again, or begin a new run in another out="
+                )
         self.position.epoch, self.position.window = state_dict["epoch"], state_dict["window"]
         self._restored = state_dict
 

@@ -172,6 +172,18 @@ def test_another_plan_goes_on_at_the_same_share_of_the_epoch(paths: dict[str, st
     assert "of another batch plan" in caplog.text
 
 
+def test_labels_of_another_tokenizer_are_refused_when_resuming(paths: dict[str, str], tmp_path: Path):
+    """The same cuts, extracted again with another tokenizer: the checkpoint names both, before anything is trained."""
+    fit(module(paths), tmp_path / "run", 3)
+    saved = tmp_path / "run" / "step=3.ckpt"
+    assert len(fit(module(paths), tmp_path / "again", 2, saved).train_ids) == 2
+    corpus(tmp_path, "t", [0.2 + 0.02 * i for i in range(24)], "stranger")
+    corpus(tmp_path, "v", [0.3, 0.5, 0.9], "stranger")
+    says = r"trained on units of the tokenizer fp, and .*t\.jsonl\.gz holds those of stranger; extract them with fp again"
+    with pytest.raises(UserError, match=says):
+        fit(module(paths), tmp_path / "other", 2, saved)
+
+
 def test_short_and_long_cuts_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     train = corpus(tmp_path, "t", [0.05, 0.3, 0.4, 2.0, 0.09])
     data = SpeechDataModule(train, {"audio": AudioField()}, 1.0, max_duration=1.0, num_workers=0)
