@@ -1,8 +1,9 @@
 """Measure units: python -m recipes.evaluate conf/evaluate.yaml out=exp/eval systems.mfcc.source._target_=... data.fit=...
 
 For every system: read all candidates (layers, ways to join frames) in one pass, fit k-means of ``size`` clusters on
-``data.fit`` with every seed, choose the candidate by mean PNMI on ``data.valid`` (other speakers), and report all
-measures of that candidate on ``data.test``. Rows go to ``out/results.json``.
+``fit_frames`` frames of ``data.fit`` with every seed, choose the candidate by mean PNMI on ``data.valid`` (other
+speakers), and report all measures of that candidate on ``data.test``. ``abx_layers`` adds ABX of every candidate on
+``data.valid``, of the first seed. Rows go to ``out/results.json``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from speechunits.part import ConfigError, Tree
 from speechunits.recipe import log_to, main, usable_device
 from speechunits.report.results import write_results
 from speechunits.train.provenance import provenance
-from speechunits.units.evaluation import Corpus, Evaluation
+from speechunits.units.corpus import Corpus
+from speechunits.units.evaluation import Evaluation
 
 
 def evaluate(
@@ -31,6 +33,7 @@ def evaluate(
     fit_frames: int = 100_000,
     silence: Sequence[str] = ("sil",),
     abx_segments: Sequence[str] = ("triphone",),
+    abx_layers: bool = False,
     noise_snr: float = 20.0,
     fitter: Tree | None = None,
     num_workers: int = 0,
@@ -50,7 +53,7 @@ def evaluate(
             build(node, at=f"systems.{system}"), size, fitter or {}, fit_frames, silence, abx_segments, noise_snr
         )
         run.fit(corpora["fit"], seeds)
-        valid = run.purity(corpora["valid"])
+        valid = run.compare(corpora["valid"], abx_layers)
         best = max(valid, key=lambda name: mean(r["pnmi"] for r in valid[name].values()))
         for candidate, by_seed in valid.items():
             for seed, figures in by_seed.items():

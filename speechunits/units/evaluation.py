@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from speechunits.data.cuts import open_cuts
-from speechunits.data.field import Field
-from speechunits.data.fields.audio_field import AudioField
-from speechunits.data.fields.phone_field import PhoneField
-from speechunits.data.fields.speaker_field import SpeakerField
-from speechunits.data.symbol_table import read_symbols
 from speechunits.errors import UserError
 from speechunits.metrics.abx import Abx
 from speechunits.metrics.bitrate import Bitrate
@@ -24,34 +17,11 @@ from speechunits.metrics.unit_purity import UnitPurity
 from speechunits.quantizers.kmeans import KMeans
 from speechunits.quantizers.kmeans_fitter import KMeansFitter
 from speechunits.seq import Seq, pad
+from speechunits.units.corpus import Corpus
 from speechunits.units.feature_bank import FeatureBank
-from speechunits.units.feature_pass import FeaturePass
 from speechunits.views.add_noise import AddNoise
 
-
-class Corpus:
-    """One labelled corpus for measuring: phones, speakers, audio.
-
-    Args:
-        paths: cut manifests with phone alignments.
-        symbols: symbol table of the phones.
-        hop: seconds per phone label, as "1/50".
-        num_workers, device: see ``FeaturePass``.
-    """
-
-    def __init__(
-        self,
-        paths: str | list[str],
-        symbols: str,
-        hop: str,
-        num_workers: int = 0,
-        device: str | torch.device = "cpu",
-    ) -> None:
-        phones = PhoneField(symbols, hop=hop)
-        fields: dict[str, Field] = {"audio": AudioField(), "phones": phones, "speakers": SpeakerField()}
-        self.symbols = read_symbols(symbols)
-        # ranks=1: every process of torchrun sees all of it
-        self.batches = FeaturePass(open_cuts(paths), fields, num_workers=num_workers, device=device, rank=0, ranks=1)
+LAYER_PAIRS = 400_000  # ABX comparisons of each candidate: a tenth of those of the chosen one
 
 
 class Evaluation:
@@ -61,7 +31,7 @@ class Evaluation:
         bank: its candidates.
         size: clusters of each codebook.
         fitter: further arguments of ``KMeansFitter``.
-        fit_frames: frames that codebooks are fitted on.
+        fit_frames: frames that codebooks are fitted on, about; of cuts drawn evenly over the corpus.
         silence: phones left out of ABX.
         segments: ABX tests.
         snr: decibels of the noise of the unit error rate.
@@ -81,9 +51,8 @@ class Evaluation:
             raise UserError(
                 f"a system to evaluate is a speechunits.units.feature_bank.FeatureBank, not {type(bank).__name__}"
             )
-        self.bank, self.size, self.fitter = bank, size, dict(fitter)
+        self.bank, self.size, self.fitter, self.fit_frames = bank, size, dict(fitter), fit_frames
         self.silence, self.segments, self.noise = tuple(silence), tuple(segments), AddNoise(snr)
-        self.bank.sample_frames = fit_frames
         self.codebooks: dict[str, dict[int, KMeans]] = {}
 
     @staticmethod
@@ -94,7 +63,7 @@ class Evaluation:
 
     def fit(self, corpus: Corpus, seeds: Sequence[int]) -> None:
         """A codebook for every candidate and seed."""
-        vectors, _ = self.bank.read(corpus.batches)
+        vectors, _ = self.bank.read(corpus.batches(float(self.fit_frames * self.bank.hop)))
         for name, kept in vectors.items():
             self.codebooks[name] = {}
             for seed in seeds:
@@ -104,31 +73,27 @@ class Evaluation:
     def _codes(self, codebook: KMeans, vectors: Mapping[str, Tensor], ids: Sequence[str]) -> Seq:
         return codebook.codes(pad([vectors[i] for i in ids], self.bank.hop))
 
-    def _whole(self, corpus: Corpus, noisy: bool = False) -> tuple[dict[str, dict[str, Tensor]], list[dict[str, Any]]]:
-        sample, self.bank.sample_frames = self.bank.sample_frames, None
-        try:
-            return self.bank.read(corpus.batches, self.noise if noisy else None)
-        finally:
-            self.bank.sample_frames = sample
-
-    def purity(self, corpus: Corpus) -> dict[str, dict[int, dict[str, float]]]:
-        """Purity measures of every candidate and seed: what a layer is chosen by."""
-        vectors, batches = self._whole(corpus)
+    def compare(self, corpus: Corpus, abx: bool = False) -> dict[str, dict[int, dict[str, float]]]:
+        """Purity of every candidate and seed: what a layer is chosen by; ``abx`` adds ABX of the first seed's units."""
+        vectors, batches = self.bank.read(corpus.batches())
         out: dict[str, dict[int, dict[str, float]]] = {}
         for name, by_seed in self.codebooks.items():
             out[name] = {}
-            for seed, codebook in by_seed.items():
-                measure = UnitPurity()
+            for i, (seed, codebook) in enumerate(by_seed.items()):
+                measures: list[Measure] = [UnitPurity()]
+                if abx and i == 0:
+                    measures.append(self._abx("units", corpus, max_pairs=LAYER_PAIRS))
                 for batch in batches:
-                    measure.update({"units": self._codes(codebook, vectors[name], batch["ids"])}, batch)
-                out[name][seed] = measure.compute()
+                    outputs = {"units": self._codes(codebook, vectors[name], batch["ids"])}
+                    for measure in measures:
+                        measure.update(outputs, batch)
+                out[name][seed] = _figures(measures)
         return out
 
     def measure(self, name: str, corpus: Corpus) -> dict[int, dict[str, float]]:
         """All measures of one candidate, by seed; ABX of the vectors themselves goes to the first seed."""
-        clean, batches = self._whole(corpus)
-        noisy, _ = self._whole(corpus, noisy=True)
-        silence = [corpus.symbols.index(s) for s in self.silence if s in corpus.symbols]
+        clean, batches = self.bank.read(corpus.batches(), names=[name])
+        noisy, _ = self.bank.read(corpus.batches(), self.noise, [name])
         out: dict[int, dict[str, float]] = {}
         for i, (seed, codebook) in enumerate(self.codebooks[name].items()):
             measures: list[Measure] = [
@@ -136,10 +101,10 @@ class Evaluation:
                 CodebookUsage(vocab=codebook.vocab),
                 Bitrate(vocab=codebook.vocab),
                 UnitErrorRate(),
-                Abx("units", self.segments, silence),  # type: ignore[arg-type]
+                self._abx("units", corpus),
             ]
             if i == 0:
-                measures.append(Abx("features", self.segments, silence, name="abx_features"))  # type: ignore[arg-type]
+                measures.append(self._abx("features", corpus, name="abx_features"))
             for batch in batches:
                 ids = batch["ids"]
                 outputs = {
@@ -149,5 +114,13 @@ class Evaluation:
                 }
                 for measure in measures:
                     measure.update(outputs, batch)
-            out[seed] = {k: v for m in measures for k, v in m.compute().items() if not k.endswith("_kept")}
+            out[seed] = _figures(measures)
         return out
+
+    def _abx(self, field: str, corpus: Corpus, **how: Any) -> Abx:
+        silence = [corpus.symbols.index(s) for s in self.silence if s in corpus.symbols]
+        return Abx(field, self.segments, silence, **how)  # type: ignore[arg-type]
+
+
+def _figures(measures: Sequence[Measure]) -> dict[str, float]:
+    return {k: v for m in measures for k, v in m.compute().items() if not k.endswith("_kept")}

@@ -26,7 +26,6 @@ class FeatureBank:
         reads: places, e.g. ["layer:1", "layer:2"]; ["clean"] for a frontend.
         pools: ways to join ``every`` frames, "first" or "mean"; with ``every=1`` they are the same.
         every: frames joined into one vector.
-        sample_frames: keep at most this many vectors, by leaving out later batches; None = all.
     """
 
     def __init__(
@@ -35,9 +34,8 @@ class FeatureBank:
         reads: Sequence[str] = ("clean",),
         pools: Sequence[str] = ("first",),
         every: int = 1,
-        sample_frames: int | None = None,
     ) -> None:
-        self.source, self.sample_frames = source.eval(), sample_frames
+        self.source = source.eval()
         self.candidates: dict[str, Features] = {}
         for read in reads:
             for pool in pools if every > 1 else ("first",):
@@ -50,38 +48,41 @@ class FeatureBank:
         return next(iter(self.candidates.values())).hop
 
     @torch.inference_mode()
-    def look(self, audio: Seq) -> dict[str, Seq]:
-        """(B, S) samples -> every candidate, (B, T, D) each."""
+    def look(self, audio: Seq, names: Sequence[str] | None = None) -> dict[str, Seq]:
+        """(B, S) samples -> the candidates ``names``, None = all, (B, T, D) each; layers above them are not run."""
+        chosen = {name: self.candidates[name] for name in self.candidates if names is None or name in names}
         if isinstance(self.source, SpeechEncoder):
-            look = self.source(audio)
-            return {name: f.reduce(look.read(f.read)) for name, f in self.candidates.items()}
+            depths = [f.depth for f in chosen.values()]
+            look = self.source(audio, depth=None if None in depths else max(depths))
+            return {name: f.reduce(look.read(f.read)) for name, f in chosen.items()}
         frames = self.source(audio)
-        return {name: f.reduce(frames) for name, f in self.candidates.items()}
+        return {name: f.reduce(frames) for name, f in chosen.items()}
 
     def read(
-        self, batches: FeaturePass, view: Callable[[Seq, Any], Seq] | None = None
+        self,
+        batches: FeaturePass,
+        view: Callable[[Seq, Any], Seq] | None = None,
+        names: Sequence[str] | None = None,
     ) -> tuple[dict[str, dict[str, Tensor]], list[dict[str, Any]]]:
         """One pass.
 
         Args:
             batches: the corpus.
             view: changes the audio first (noise), given the batch's draws.
+            names: candidates that are wanted; None = all.
 
         Returns:
             candidate -> utterance id -> (T, D), and the batches without their audio (labels, ids).
         """
-        out: dict[str, dict[str, Tensor]] = {name: {} for name in self.candidates}
-        rest, seen = [], 0
+        out: dict[str, dict[str, Tensor]] = {}
+        rest = []
         self.source.to(batches.device)
         for _, batch in batches():
             audio = batch["audio"] if view is None else view(batch["audio"], batch["draws"])
-            for name, seq in self.look(audio).items():
-                for key, x in zip(batch["ids"], unpad(seq), strict=True):
-                    out[name][key] = x.clone().cpu()
-                    seen += len(x)
+            for name, seq in self.look(audio, names).items():
+                kept = zip(batch["ids"], unpad(seq), strict=True)
+                out.setdefault(name, {}).update((key, x.clone().cpu()) for key, x in kept)
             rest.append({k: v for k, v in batch.items() if k != "audio"})
-            if self.sample_frames is not None and seen >= self.sample_frames * len(self.candidates):
-                break
         return out, rest
 
     def stream(self, vectors: Mapping[str, Tensor]) -> Callable[[int], Iterator[tuple[int, list[str], Seq]]]:

@@ -20,7 +20,8 @@ def test_systems_side_by_side(corpus: Corpus, units: Path, tmp_path: Path) -> No
     run(train, train_arguments(units, tmp_path / "net", "trainer.max_steps=1"))
     bank = "_target_=speechunits.units.feature_bank.FeatureBank"
     arguments = [
-        f"out={tmp_path / 'out'}", f"symbols={corpus.symbols}", "size=6", "seeds=[0,4]", "abx_segments=[triphone]",
+        f"out={tmp_path / 'out'}", f"symbols={corpus.symbols}", "size=6", "seeds=[0,4]",
+        "abx_segments=[phone_any]", "abx_layers=true",
         f"data.fit={corpus.train}", f"data.valid={corpus.valid}", f"data.test={corpus.train}",
         f"systems.mfcc.{bank}", "systems.mfcc.source._target_=speechunits.frontends.mfcc.MFCC",
         "systems.mfcc.every=2", "systems.mfcc.pools=[first,mean]",
@@ -33,6 +34,10 @@ def test_systems_side_by_side(corpus: Corpus, units: Path, tmp_path: Path) -> No
     for system, candidates in (("mfcc", {"clean/first2", "clean/mean2"}), ("random", {"layer:1", "layer:2"})):
         valid = [r for r in rows if r["system"] == system and r["split"] == "valid" and r["metric"] == "pnmi"]
         assert {(r["candidate"], r["seed"]) for r in valid} == {(c, s) for c in candidates for s in (0, 4)}
+        abx = [r for r in rows if r["system"] == system and r["split"] == "valid" and "across" in r["metric"]]
+        assert [(r["candidate"], r["seed"]) for r in abx] == [
+            (c, 0) for c in dict.fromkeys(r["candidate"] for r in valid)
+        ]
         score = {c: mean(r["value"] for r in valid if r["candidate"] == c) for c in candidates}
         test = [r for r in rows if r["system"] == system and r["split"] == "test"]
         (chosen,) = {r["candidate"] for r in test}

@@ -179,7 +179,9 @@ def test_labels_of_another_tokenizer_are_refused_when_resuming(paths: dict[str, 
     assert len(fit(module(paths), tmp_path / "again", 2, saved).train_ids) == 2
     corpus(tmp_path, "t", [0.2 + 0.02 * i for i in range(24)], "stranger")
     corpus(tmp_path, "v", [0.3, 0.5, 0.9], "stranger")
-    says = r"trained on units of the tokenizer fp, and .*t\.jsonl\.gz holds those of stranger; extract them with fp again"
+    says = (
+        r"trained on units of the tokenizer fp, and .*t\.jsonl\.gz holds those of stranger; extract them with fp again"
+    )
     with pytest.raises(UserError, match=says):
         fit(module(paths), tmp_path / "other", 2, saved)
 

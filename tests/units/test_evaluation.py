@@ -20,7 +20,7 @@ from speechunits.metrics.contingency import cluster_purity, contingency, phone_p
 from speechunits.metrics.edit_distance import edit_distance
 from speechunits.quantizers.kmeans_fitter import KMeansFitter
 from speechunits.seq import Seq, unpad
-from speechunits.units.evaluation import Corpus as Labelled
+from speechunits.units.corpus import Corpus as Labelled
 from speechunits.units.evaluation import Evaluation
 from speechunits.units.feature_bank import FeatureBank
 from speechunits.units.feature_pass import FeaturePass
@@ -64,12 +64,33 @@ def test_all_candidates_in_one_pass_are_those_of_features(corpus: Corpus):
     assert [b["ids"] for b in rest] == [b["ids"] for _, b in passes()] and "audio" not in rest[0]
 
 
-def test_a_sample_stops_after_the_batch_that_fills_it(corpus: Corpus):
-    passes = FeaturePass(open_cuts(corpus.train), {"audio": AudioField()}, 1.9)
-    sizes = [int(MFCC().frames(batch["audio"].lengths).sum()) for _, batch in passes()]
-    bank = FeatureBank(MFCC(), sample_frames=sizes[0] + 1)
-    kept, rest = bank.read(passes)
-    assert sum(map(len, kept["clean"].values())) == sizes[0] + sizes[1] and len(rest) == 2
+def test_only_the_wanted_candidates_are_read_and_no_layer_above_them(corpus: Corpus):
+    source = net()
+    bank = FeatureBank(source, ["layer:1", "layer:2", "clean"])
+    passes = FeaturePass(open_cuts(corpus.valid), {"audio": AudioField()}, 2.0)
+    everything, _ = bank.read(passes)
+    source.encoder.layers[1].forward = None  # type: ignore[assignment]  # the second layer cannot be run
+    kept, _ = bank.read(passes, names=["layer:1"])
+    assert set(kept) == {"layer:1"} and set(everything) == {"layer:1", "layer:2", "clean"}
+    assert all(torch.equal(x, everything["layer:1"][key]) for key, x in kept["layer:1"].items())
+
+
+def test_codebooks_are_fitted_on_cuts_drawn_evenly(corpus: Corpus):
+    """A third of the frames: cuts from the first to the last of the manifest, and of all lengths, not the longest."""
+    train = labelled(corpus, "train")
+    hop, seconds = FeatureBank(MFCC()).hop, open_cuts(corpus.train).seconds
+    ids = open_cuts(corpus.train).ids
+    wanted = int(seconds.sum() / 3 / float(hop))
+    run = evaluation(bank := FeatureBank(MFCC()), wanted)
+    seen: list[dict[str, Any]] = []
+    read = bank.read
+    bank.read = lambda *a, **k: seen.append(read(*a, **k)[0]) or (seen[-1], [])  # type: ignore[method-assign]
+    run.fit(train, [0])
+    (kept,) = seen
+    rows = sorted(ids.index(key) for key in kept["clean"])
+    assert rows == [0, 4, 8] and len(ids) == 9
+    assert len(run.codebooks["clean"][0].centroids) == SIZE
+    assert seconds[rows].mean() < 1.2 * seconds.mean()
 
 
 def test_the_stream_of_kept_vectors(corpus: Corpus):
@@ -97,7 +118,7 @@ def measured(corpus: Corpus) -> dict[str, Any]:
     valid = labelled(corpus, "valid")
     return {
         "run": run,
-        "purity": run.purity(valid),
+        "purity": run.compare(valid, abx=True),
         "measure": run.measure("clean/mean2", valid),
         "tokenizer": UnitTokenizer.join(source, codebook),
     }
