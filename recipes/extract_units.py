@@ -32,7 +32,7 @@ def extract_units(
     tokenizer: str,
     cuts: dict[str, Any],
     field: str = "units",
-    max_seconds: float = 200.0,
+    max_seconds: float = 60.0,
     num_workers: int = 0,
     device: str = "cpu",
 ) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def fit_units(
     features: Tree,
     cuts: str | list[str],
     fitter: Tree,
-    max_seconds: float = 200.0,
+    max_seconds: float = 60.0,
     share: float = 1.0,
     num_workers: int = 0,
     device: str = "cpu",

@@ -41,7 +41,7 @@ class FeaturePass:
         self,
         cuts: Cuts,
         fields: Mapping[str, Field],
-        max_seconds: float = 200.0,
+        max_seconds: float = 60.0,
         min_duration: float = 0.05,
         share: float = 1.0,
         num_workers: int = 0,
