@@ -21,6 +21,8 @@ class CosineHead(nn.Module):
 
     def __init__(self, features: int = 256, temperature: float = 0.1, *, dim: int, vocab: tuple[int, ...]) -> None:
         super().__init__()
+        if temperature <= 0:
+            raise ValueError(f"temperature is {temperature}: scores are divided by it, so give a number above 0")
         self.temperature, self.vocab, self.features = temperature, tuple(vocab), features
         self.projection = nn.Linear(dim, features * len(self.vocab))
         self.codes = nn.ParameterList(Parameter(torch.rand(v, features)) for v in self.vocab)

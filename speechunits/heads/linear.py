@@ -15,6 +15,8 @@ class LinearHead(nn.Module):
 
     def __init__(self, temperature: float = 1.0, *, dim: int, vocab: tuple[int, ...]) -> None:
         super().__init__()
+        if temperature <= 0:
+            raise ValueError(f"temperature is {temperature}: scores are divided by it, so give a number above 0")
         self.temperature, self.vocab = temperature, tuple(vocab)
         self.linear = nn.Linear(dim, sum(self.vocab))
 

@@ -35,10 +35,13 @@ class MaskedPrediction(nn.Module):
         head: frames to scores; filled with ``dim`` and ``vocab``.
         read: where the answer is read: "final", "layer:N", "branch:NAME".
         frames: which real frames are scored: "masked", "unmasked" or "all".
-        unmasked_weight: also score the unmasked frames with this weight, as a mean of their own (HuBERT's alpha:
-            1 - this; 0 = do not).
+        unmasked_weight: beside the masked frames, also score the unmasked ones with this weight, as a mean of their own
+            (HuBERT's alpha: 1 - this; 0 = do not).
         weight: in the loss.
         dim, hop, streams: supplied by the model.
+
+    Raises:
+        ValueError: ``unmasked_weight`` where ``frames`` are not the masked ones: unmasked frames would be scored twice.
     """
 
     def __init__(
@@ -55,6 +58,10 @@ class MaskedPrediction(nn.Module):
         streams: Mapping[str, Stream],
     ) -> None:
         super().__init__()
+        if unmasked_weight and frames != "masked":
+            raise ValueError(
+                f"unmasked_weight goes with frames: masked alone, and frames is {frames}: delete one of the two"
+            )
         self.target = fill(target, streams=streams, hop=hop, dim=dim)
         self.vocab: tuple[int, ...] = self.target.vocab
         self.head = fill(head, dim=dim, vocab=self.vocab)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from speechunits.heads.cosine import CosineHead
+from speechunits.heads.linear import LinearHead
 
 
 def test_scores_are_cosines_over_temperature():
@@ -28,3 +30,10 @@ def test_a_frame_that_points_at_a_code_wins_it():
     scores = head(17.0 * head.codes[0].detach())[0]
     assert scores.argmax(-1).tolist() == [0, 1, 2, 3]
     torch.testing.assert_close(scores.diagonal(), torch.full((4,), 10.0))
+
+
+@pytest.mark.parametrize("head", [CosineHead, LinearHead])
+@pytest.mark.parametrize("temperature", [0.0, -0.1])
+def test_a_temperature_that_is_none(head: type, temperature: float):
+    with pytest.raises(ValueError, match="give a number above 0"):
+        head(temperature=temperature, dim=3, vocab=(4,))

@@ -132,6 +132,12 @@ def test_codebooks_are_averaged():
     assert int(term.den) == 2 * int(where.sum())
 
 
+@pytest.mark.parametrize("frames", ["all", "unmasked"])
+def test_unmasked_frames_are_not_scored_twice(frames: str):
+    with pytest.raises(ValueError, match=f"frames is {frames}: delete one of the two"):
+        make(LinearHead, frames=frames, unmasked_weight=0.5)
+
+
 def test_views_are_summed():
     objective, views = make(LinearHead), [look(seed=0), look(seed=1)]
     batch = units(views[0])
