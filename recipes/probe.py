@@ -25,6 +25,7 @@ from speechunits.data.cuts import open_cuts
 from speechunits.data.fields.audio_field import AudioField
 from speechunits.data.fields.speaker_field import SpeakerField
 from speechunits.data.fields.text_field import TextField
+from speechunits.encoder import layer_of
 from speechunits.errors import UserError
 from speechunits.recipe import log_to, main
 from speechunits.report.results import markdown_table, write_results
@@ -105,8 +106,8 @@ def probe(
 
 def layer(candidate: str) -> dict[str, Any]:
     """``{"layer": 3}`` for "layer:3", the name itself for another place."""
-    kind, _, number = candidate.partition(":")
-    return {"layer": int(number)} if kind == "layer" and number.isdigit() else {"candidate": candidate}
+    number = layer_of(candidate)
+    return {"candidate": candidate} if number is None else {"layer": number}
 
 
 def fold_rows(

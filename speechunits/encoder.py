@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -13,6 +13,12 @@ from speechunits.draws import Draws
 from speechunits.encoders.hidden import Hidden
 from speechunits.part import Part, fill
 from speechunits.seq import Seq
+
+
+def layer_of(where: str) -> int | None:
+    """9 for "layer:9", None for any other place."""
+    kind, _, number = where.partition(":")
+    return int(number) if kind == "layer" and number.isdigit() else None
 
 
 @dataclass(frozen=True)
@@ -60,17 +66,24 @@ class Pass:
         Raises:
             ValueError: there is no such place.
         """
-        kind, _, key = where.partition(":")
-        if kind == "layer" and key.isdigit():
-            if int(key) >= len(self.hidden.layers):
-                raise ValueError(f"'{where}': the encoder has layers 0 to {len(self.hidden.layers) - 1}")
-            return self.hidden.final.with_data(self.hidden.layers[int(key)])
-        if kind == "branch" and key in self.hidden.branches:
-            return self.hidden.branches[key]
-        try:
-            return {"final": self.hidden.final, "clean": self.clean, "seen": self.seen}[where]
-        except KeyError:
-            raise ValueError(f"'{where}' cannot be read; use final, layer:N, branch:NAME, clean or seen") from None
+        check_read(where, len(self.hidden.layers) - 1, self.hidden.branches)
+        if (layer := layer_of(where)) is not None:
+            return self.hidden.final.with_data(self.hidden.layers[layer])
+        if where.startswith("branch:"):
+            return self.hidden.branches[where.removeprefix("branch:")]
+        return {"final": self.hidden.final, "clean": self.clean, "seen": self.seen}[where]
+
+
+def check_read(where: str, depth: int, branches: Iterable[str] = ()) -> None:
+    """Whether ``where`` can be read of an encoder of ``depth`` layers.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if (layer := layer_of(where)) is not None and layer > depth:
+        raise ValueError(f"'{where}': the encoder has layers 0 to {depth}")
+    if layer is None and where not in ("final", "clean", "seen", *(f"branch:{name}" for name in branches)):
+        raise ValueError(f"'{where}' cannot be read; use final, layer:N, branch:NAME, clean or seen")
 
 
 class SpeechEncoder(nn.Module):
@@ -115,6 +128,14 @@ class SpeechEncoder(nn.Module):
     def depth(self) -> int:
         """Layers that can be read as ``layer:1`` ... ``layer:depth``."""
         return int(self.encoder.depth)
+
+    def check_read(self, where: str) -> None:
+        """Whether a pass will have ``where``: known before the first one.
+
+        Raises:
+            ValueError: it will not.
+        """
+        check_read(where, self.depth, getattr(self.encoder, "branches", ()))
 
     @property
     def hop(self) -> Fraction:

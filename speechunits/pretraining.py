@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +23,12 @@ class SSLModel(nn.Module):
         encoder: what is learned.
         objectives: by name; filled with ``dim``, ``hop`` and ``streams``. Their terms are called ``name/term``.
         teacher: filled with ``encoder``; sees the same audio unmasked.
-        views: audio -> list of audios; None = the audio alone.
+        views: ``view(audio, draws)`` gives other audio of the same length; the student hears each, and only these. None
+            given: it hears the audio itself.
         streams: fields of stored codes that the data offers, supplied by the recipe.
+
+    Raises:
+        ValueError: an objective reads a place that the encoder does not have.
     """
 
     def __init__(
@@ -32,26 +36,46 @@ class SSLModel(nn.Module):
         encoder: SpeechEncoder,
         objectives: Mapping[str, Part[nn.Module]],
         teacher: Part[nn.Module] | None = None,
-        views: Callable[[Seq], list[Seq]] | None = None,
+        views: Sequence[nn.Module] = (),
         *,
         streams: Mapping[str, Stream],
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.objectives = nn.ModuleDict(fill_all(objectives, dim=encoder.dim, hop=encoder.hop, streams=streams))
+        for name, objective in self.objectives.items():
+            try:
+                encoder.check_read(getattr(objective, "read", "final"))
+            except ValueError as error:
+                raise ValueError(f"objectives.{name}.read: {error}") from None
         self.teacher = None if teacher is None else fill(teacher, encoder=encoder)
-        self.views = views or (lambda audio: [audio])
+        self.views = nn.ModuleList(views)
+
+    def heard(self, batch: Batch) -> list[Seq]:
+        """What the student hears, one (B, S) per view; made once for each batch, whoever asks first."""
+        audio, draws = batch["audio"], batch["draws"]
+        if not len(self.views):
+            return [audio]
+
+        def make() -> list[Seq]:
+            out = [view(audio, draws.scoped(f"view:{i}")) for i, view in enumerate(self.views)]
+            for view, other in zip(self.views, out, strict=True):
+                if not torch.equal(other.lengths, audio.lengths):
+                    raise ValueError(f"the view {type(view).__name__} changed the length of its audio")
+            return out
+
+        return draws.once(("heard", id(self)), make)  # type: ignore[no-any-return]
 
     def counts(self, batch: Batch) -> dict[str, Tensor]:
         """The ``den`` of every weighted term, from lengths and draws (see ``protocols.Trainable``)."""
-        audios = self.views(batch["audio"])
-        frames = [self.encoder.frames(audio, batch["draws"], f"mask:{i}") for i, audio in enumerate(audios)]
+        heard = enumerate(self.heard(batch))
+        frames = [self.encoder.frames(audio, batch["draws"], f"mask:{i}") for i, audio in heard]
         return {f"{n}/{k}": c for n, o in self.objectives.items() for k, c in o.counts(frames, batch).items()}
 
     def terms(self, batch: Batch) -> dict[str, Term]:
         """One forward pass (see ``protocols.Trainable``)."""
-        audios = self.views(batch["audio"])
-        student = [self.encoder(audio, batch["draws"], f"mask:{i}") for i, audio in enumerate(audios)]
+        heard = enumerate(self.heard(batch))
+        student = [self.encoder(audio, batch["draws"], f"mask:{i}") for i, audio in heard]
         passes = Passes(student, None if self.teacher is None else self.teacher(batch["audio"]))
         return {f"{n}/{k}": t for n, o in self.objectives.items() for k, t in o(passes, batch).items()}
 

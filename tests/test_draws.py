@@ -70,3 +70,12 @@ def test_once_makes_once_per_batch():
     assert made == [1]
     draws(["a"]).once("key", lambda: made.append(1))
     assert made == [1, 1]
+
+
+def test_a_scope_draws_apart_and_remembers_apart():
+    plain = draws(["a"], seed=1)
+    one, two = plain.scoped("view:0"), plain.scoped("view:1")
+    values = [d.generator(0, "noise").random() for d in (plain, one, two, one.scoped("view:0"))]
+    assert len(set(values)) == 4 and plain.scoped("view:0").generator(0, "noise").random() == values[1]
+    plain.once("mask", lambda: 1)
+    assert one.once("mask", lambda: 2) == 2

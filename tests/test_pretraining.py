@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from speechunits.config import build, load
+from speechunits.config import build, check_build, load
 from speechunits.draws import draws
 from speechunits.pretraining import SSLModel
 from speechunits.protocols import Predicts, Trainable
 from speechunits.seq import Seq, pad, unpad
 from speechunits.stream import Stream
 from speechunits.term import add, loss
+from speechunits.views.add_noise import AddNoise
 
 HZ50, HZ100 = Fraction(1, 50), Fraction(1, 100)
 STREAMS = {"units": Stream(HZ50, (7,), "a"), "mfcc": Stream(HZ100, (5,), "b"), "books": Stream(HZ50, (4, 3), "c")}
@@ -149,10 +150,44 @@ def test_feature_grad_mult_scales_what_reaches_the_frontend():
     assert torch.equal(grads[1.0][1], grads[0.1][1])
 
 
+def noisy(count: int) -> SSLModel:
+    view = {"_target_": "speechunits.views.add_noise.AddNoise", "snr": 10.0}
+    tree = load("system/hubert_large.yaml", "size/toy.yaml", {"model": {"views": [view] * count}})["model"]
+    return build(tree, streams=STREAMS).double()
+
+
+def test_the_student_hears_the_views_and_only_these():
+    batch = together(items(9000, 4321))
+    expected = AddNoise(10.0)(batch["audio"], batch["draws"].scoped("view:0"))
+    (heard,) = noisy(1).heard(batch)
+    assert torch.equal(heard.data, expected.data) and make().heard(batch)[0] is batch["audio"]
+    model = make()
+    model.views.append(Shorter())
+    with pytest.raises(ValueError, match="the view Shorter changed the length"):
+        model.heard(batch)
+
+
+class Shorter(torch.nn.Module):
+    def forward(self, audio: Seq, draws: object) -> Seq:
+        return Seq(audio.data[:, :-1], audio.lengths.clamp(max=audio.data.size(1) - 1), audio.hop)
+
+
+@pytest.mark.parametrize(
+    ("read", "says"),
+    [("layer:99", "'layer:99': the encoder has layers 0 to 2"), ("fnal", "'fnal' cannot be read; use final")],
+)
+def test_a_place_that_the_encoder_does_not_have_is_refused_before_anything_is_built(read: str, says: str):
+    tree = load("system/hubert_base.yaml", "size/toy.yaml", f"model.objectives.units.read={read}")["model"]
+    (mistake,) = check_build(tree, at="model", streams=STREAMS)
+    assert mistake.startswith("model: SSLModel: objectives.units.read: ") and says in mistake
+
+
 def test_views_are_hidden_differently_and_counted_together():
-    model, batch = make(), together(items(9000, 4321))
-    single = model.counts(batch)
-    model.views = lambda audio: [audio, audio]
+    """Two views of the same kind: other noise, other masks; each is made once and shared by counts and terms."""
+    model, batch = noisy(2), together(items(9000, 4321))
+    single = make().counts({**batch, "draws": draws(batch["draws"].ids, seed=1)})
+    a, b = model.heard(batch)
+    assert not torch.equal(a.data, b.data) and model.heard(batch)[0] is a
     counts, terms = model.counts(batch), model.terms(batch)
     assert int(terms["units/ce"].den) == int(counts["units/ce"]) > int(single["units/ce"])
     first, second = (model.encoder.frames(batch["audio"], batch["draws"], f"mask:{i}").masked for i in (0, 1))

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from speechunits.encoder import layer_of
 from speechunits.errors import UserError
 from speechunits.metrics.abx import Abx
 from speechunits.metrics.bitrate import Bitrate
@@ -58,8 +59,8 @@ class Evaluation:
     @staticmethod
     def place(candidate: str) -> dict[str, Any]:
         """``{"layer": 3}`` for "layer:3", nothing for other places."""
-        kind, _, number = candidate.partition(":")
-        return {"layer": int(number)} if kind == "layer" and number.isdigit() else {}
+        layer = layer_of(candidate)
+        return {} if layer is None else {"layer": layer}
 
     def fit(self, corpus: Corpus, seeds: Sequence[int]) -> None:
         """A codebook for every candidate and seed."""

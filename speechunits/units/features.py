@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from speechunits.encoder import SpeechEncoder
+from speechunits.encoder import SpeechEncoder, layer_of
 from speechunits.seq import Seq, pad
 
 
@@ -43,14 +43,11 @@ class Features(nn.Module):
         self.source, self.read, self.every, self.pool = source, read, every, pool
         self.chunk, self.context = chunk, context
         self.frontend: nn.Module = source.frontend if isinstance(source, SpeechEncoder) else source
-        if not isinstance(source, SpeechEncoder) and read != "clean":
+        if isinstance(source, SpeechEncoder):
+            source.check_read(read)
+        elif read != "clean":
             raise ValueError(f"a frontend has no '{read}'; only 'clean' can be read")
-        kind, _, layer = read.partition(":")
-        if not (kind == "layer" and layer.isdigit()) and kind != "branch" and read not in ("final", "clean", "seen"):
-            raise ValueError(f"'{read}' cannot be read; use final, layer:N, branch:NAME, clean or seen")
-        self.depth = int(layer) if kind == "layer" else 0 if read in ("clean", "seen") else None
-        if self.depth is not None and isinstance(source, SpeechEncoder) and self.depth > source.depth:
-            raise ValueError(f"'{read}': the encoder has layers 0 to {source.depth}")
+        self.depth = 0 if read in ("clean", "seen") else layer_of(read)
         if every < 1:
             raise ValueError(f"every is {every}; give 1 to keep every frame, 2 for half of them")
         if Fraction(chunk - 2 * context) < self.frontend.hop:  # type: ignore[operator]
