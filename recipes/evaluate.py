@@ -15,9 +15,9 @@ from typing import Any
 from speechunits.config import build, check_build
 from speechunits.errors import UserError
 from speechunits.part import ConfigError, Tree
+from speechunits.provenance import provenance
 from speechunits.recipe import log_to, main, usable_device
 from speechunits.report.results import write_results
-from speechunits.train.provenance import provenance
 from speechunits.units.corpus import Corpus
 from speechunits.units.evaluation import Evaluation
 

@@ -12,14 +12,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from speechunits import store
+from speechunits import ranks, store
 from speechunits.data.cuts import open_cuts
 from speechunits.data.fields.audio_field import AudioField
 from speechunits.data.fields.cut_field import CutField
 from speechunits.data.unit_meta import read_meta
 from speechunits.data.unit_writer import UnitWriter
 from speechunits.errors import UserError
-from speechunits.recipe import join_processes, log_to, main, usable_device
+from speechunits.recipe import log_to, main, usable_device
 from speechunits.seq import unpad
 from speechunits.units.feature_pass import FeaturePass
 from speechunits.units.tokenizer import UnitTokenizer
@@ -39,7 +39,7 @@ def extract_units(
     """Extract the units of all manifests; see the module's text."""
     log_to(f"{out}/extract.log")
     place = usable_device(device)
-    join_processes(place)
+    ranks.join(place)
     encode = UnitTokenizer.load(tokenizer, place)
     derived = store.read_meta(tokenizer)["derived_from"]
     figures: dict[str, Any] = {"fingerprint": encode.fingerprint}

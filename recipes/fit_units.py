@@ -11,14 +11,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from speechunits import store
+from speechunits import ranks, store
 from speechunits.config import build
 from speechunits.data.cuts import open_cuts
 from speechunits.data.fields.audio_field import AudioField
 from speechunits.errors import UserError
 from speechunits.part import Tree
 from speechunits.quantizers.kmeans_fitter import KMeansFitter
-from speechunits.recipe import first_process, join_processes, log_to, main, usable_device
+from speechunits.recipe import log_to, main, usable_device
 from speechunits.units.feature_pass import FeaturePass
 from speechunits.units.features import Features
 from speechunits.units.tokenizer import UnitTokenizer
@@ -39,7 +39,7 @@ def fit_units(
     """Fit one codebook; see the module's text."""
     log_to(f"{out}/fit.log")
     place = usable_device(device)
-    join_processes(place)
+    ranks.join(place)
     source = build(features, at="features")
     if not isinstance(source, Features):
         raise UserError(f"features: must build speechunits.units.features.Features, not {type(source).__name__}")
@@ -50,13 +50,11 @@ def fit_units(
     fit: KMeansFitter = build(fitter, at="fitter")
     log.info("k-means: %d clusters, %d pass(es) over %.2f h", fit.size, fit.pass_budget, batches.seconds / 3600)
     origin = f"{batches.name} {store.identity(source)}"
-    made, figures = fit.fit(batches.features(source), folder=Path(out) / "fit", source=origin, device=place)
-    quantizer = build({"_target_": "speechunits.quantizers.kmeans.KMeans", "size": fit.size}, dim=source.dim)
-    quantizer.load_state_dict(made.state_dict())
+    quantizer, figures = fit.fit(batches.features(source), folder=Path(out) / "fit", source=origin, device=place)
     tokenizer = UnitTokenizer.join(source.cpu(), quantizer)
     parents = [p for p in [getattr(source.source, "fingerprint", "")] if p]
     figures["audio_seconds"] = figures.pop("seconds")
-    if first_process():
+    if ranks.first_process():
         figures["fingerprint"] = tokenizer.save(f"{out}/tokenizer", derived_from=parents)
     return figures
 

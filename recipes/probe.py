@@ -27,12 +27,12 @@ from speechunits.data.fields.speaker_field import SpeakerField
 from speechunits.data.fields.text_field import TextField
 from speechunits.encoder import layer_of
 from speechunits.errors import UserError
+from speechunits.provenance import provenance
 from speechunits.recipe import log_to, main
 from speechunits.report.results import markdown_table, write_results
 from speechunits.tasks.linear_probe import LinearProbe
 from speechunits.tasks.pooling import pool
 from speechunits.tasks.probe_choice import choose, speaker_parts
-from speechunits.train.provenance import provenance
 from speechunits.units.feature_bank import FeatureBank
 from speechunits.units.feature_pass import FeaturePass
 

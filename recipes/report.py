@@ -15,12 +15,12 @@ from typing import Any
 
 from speechunits import store
 from speechunits.config import build
+from speechunits.provenance import provenance
 from speechunits.recipe import main
 from speechunits.report import sections
 from speechunits.report.canvas import colours
 from speechunits.report.page import page, write_page
 from speechunits.report.results import markdown_table, merge_results
-from speechunits.train.provenance import provenance
 from speechunits.units.tokenizer import UnitTokenizer
 
 

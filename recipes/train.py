@@ -15,11 +15,11 @@ from speechunits.encoder import SpeechEncoder
 from speechunits.errors import UserError
 from speechunits.metrics.measure import Measure
 from speechunits.part import ConfigError, Tree
+from speechunits.provenance import write_provenance
 from speechunits.recipe import log_to, main
 from speechunits.train.checkpoint import newest_whole
 from speechunits.train.loggers import announce
 from speechunits.train.module import TrainModule
-from speechunits.train.provenance import write_provenance
 from speechunits.train.random_state import seed_all
 
 

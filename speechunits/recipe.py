@@ -8,7 +8,6 @@ starts) the first one writes the configuration and the mark, the mark when all a
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import errno
 import fcntl
@@ -25,20 +24,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from speechunits import store
+from speechunits import ranks, store
 from speechunits.config import dump, load
 from speechunits.errors import UserError
 from speechunits.part import ConfigError, Tree
-from speechunits.quantizers import ranks
 from speechunits.signature import mistakes
 
 MARK = "_COMPLETE.json"
-RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID")  # what launchers set before processes meet
-
-
-def first_process() -> bool:
-    """Whether this process writes the files of a run: the only one, or the first of several."""
-    return all(os.environ.get(name, "0") == "0" for name in RANKS)
 
 
 def usable_device(name: str) -> torch.device:
@@ -56,15 +48,6 @@ def usable_device(name: str) -> torch.device:
             f"device={name}: not on this machine ({str(error).splitlines()[0]}); give device=cpu"
         ) from error
     return device
-
-
-def join_processes(device: torch.device) -> None:
-    """Let the processes that torchrun started find each other; alone, nothing."""
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not torch.distributed.is_initialized():
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
-        atexit.register(torch.distributed.destroy_process_group)
 
 
 @contextlib.contextmanager
@@ -135,7 +118,7 @@ def run(recipe: Callable[..., dict[str, Any] | None], argv: list[str]) -> dict[s
     if found := list(mistakes({"_target_": f"{recipe.__module__}.{recipe.__name__}", **tree}, "", False)):
         raise ConfigError(found)
     out = Path(tree["out"])
-    if not first_process():
+    if not ranks.first_process():
         if mark := finished(out, tree):
             return mark
         figures = recipe(**tree) or {}
@@ -167,7 +150,7 @@ def log_to(path: str | Path) -> None:
     """Send the house's log lines to the terminal and, appended, to ``path``; of other processes, warnings alone."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     root = logging.getLogger("speechunits")
-    root.setLevel(logging.INFO if first_process() else logging.WARNING)
+    root.setLevel(logging.INFO if ranks.first_process() else logging.WARNING)
     for old in [h for h in root.handlers if h.name == __name__]:  # of a run before this one in the same process
         root.removeHandler(old)
         old.close()

@@ -16,12 +16,12 @@ RECIPES = sorted((ROOT / "recipes").rglob("*.py"))
 
 # A module imports lower layers, its own package, and on its own level only what BESIDE names.
 LAYERS = [
-    {"seq", "term", "config", "store", "draws", "errors", "part", "protocols", "signature", "stream"},
+    {"seq", "term", "config", "store", "draws", "errors", "part", "protocols", "ranks", "signature", "stream"},
     {"nn", "frontends", "maskers", "quantizers", "views", "text", "metrics", "data"},
     {"encoders", "heads", "vocoders", "decode"},
     {"encoder", "teacher", "targets", "objectives"},
     {"pretraining", "units"},
-    {"tasks", "recipe"},
+    {"tasks", "recipe", "provenance"},
     {"train", "report"},
     {"cli", "__main__"},
 ]
@@ -165,8 +165,17 @@ def test_the_right_way_is_let_through(where: str, source: str) -> None:
     assert layer_faults(where, source) == door_faults(where, source) == []
 
 
-def test_pretraining_needs_torch_alone() -> None:
-    code = "import sys, speechunits.pretraining; print(*sys.modules)"
+def loaded_by(module: str) -> set[str]:
+    code = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_pretraining_needs_torch_alone() -> None:
     heavy = {"lightning", "lhotse", "transformers", "k2", "wandb", "mlflow", "tensorboard", "soundfile", "matplotlib"}
-    assert heavy & set(done.stdout.split()) == set()
+    assert heavy & loaded_by("speechunits.pretraining") == set()
+
+
+@pytest.mark.parametrize("recipe", ["evaluate", "probe", "report"])
+def test_measuring_does_not_wait_for_lightning(recipe: str) -> None:
+    assert {"lightning", "pytorch_lightning"} & loaded_by(f"recipes.{recipe}") == set()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from speechunits import recipe, store
+from speechunits import ranks, recipe, store
 from speechunits.errors import UserError
 from speechunits.part import ConfigError
 
@@ -38,7 +38,7 @@ def toy(out: str, size: int, rate: float = 0.5, parts: dict[str, Any] | None = N
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     calls.clear()
     fault.clear()
-    for name in recipe.RANKS:
+    for name in ranks.LAUNCHED:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -201,17 +201,17 @@ def test_logs_of_two_runs_stay_apart(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------ several processes
 
 
-@pytest.mark.parametrize("name", recipe.RANKS)
+@pytest.mark.parametrize("name", ranks.LAUNCHED)
 def test_the_others_run_but_write_nothing_of_the_house(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(name, "1")
-    assert not recipe.first_process()
+    assert not ranks.first_process()
     recipe.run(toy, [f"out={tmp_path}", "size=3"])
     assert len(calls) == 1 and files(tmp_path) == {"made.txt", "toy.log"}
     assert not capsys.readouterr().out and not (tmp_path / "toy.log").read_text(), "warnings alone"
     monkeypatch.setenv(name, "0")
-    assert recipe.first_process()
+    assert ranks.first_process()
     recipe.run(toy, [f"out={tmp_path}", "size=3"])
     monkeypatch.setenv(name, "1")
     assert recipe.run(toy, [f"out={tmp_path}", "size=3"])["double"] == 6 and len(calls) == 2, "finished for all"

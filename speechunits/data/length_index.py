@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 
 from speechunits.data.shar import scan_shar
 from speechunits.errors import UserError
+from speechunits.store import writing
 
 FORMAT = "1"
 
@@ -126,8 +127,8 @@ def _build(path: Path, kept: Path, state: str) -> LengthIndex:
         "offsets": index.offsets,
         "ids": np.frombuffer("\n".join(ids).encode(), np.uint8),
     }
-    save_file(arrays, part, about)
-    os.replace(part, kept)
+    with writing(kept) as aside:
+        save_file(arrays, aside, about)
     for old in kept.parent.glob(f"{path.name}.*.jsonl"):
         if old != lines:
             old.unlink(missing_ok=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lhotse.cut import Cut
 
 from speechunits.errors import UserError
+from speechunits.store import write_text
 
 
 def collect_symbols(cuts: Iterable[Cut], alignment: str = "phone") -> list[str]:
@@ -26,10 +26,7 @@ def collect_symbols(cuts: Iterable[Cut], alignment: str = "phone") -> list[str]:
 
 
 def write_symbols(path: str | Path, symbols: Sequence[str]) -> None:
-    part = Path(f"{path}.{os.getpid()}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    part.write_text(json.dumps(list(symbols), ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, json.dumps(list(symbols), ensure_ascii=False) + "\n")
 
 
 def read_symbols(path: str | Path) -> list[str]:

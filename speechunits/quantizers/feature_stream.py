@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
+from speechunits import ranks
 from speechunits.errors import UserError
-from speechunits.quantizers import ranks
 from speechunits.quantizers.reservoir import in_share
 from speechunits.seq import Seq, unpad
 
@@ -36,7 +36,7 @@ def windows(
             head = next(batches, None)
 
     end = start
-    while any(alive for (alive,) in ranks.gather([int(head is not None)], device)):
+    while any(alive for (alive,) in ranks.gather_numbers([int(head is not None)], device)):
         end += width
         yield end, until(end)
 

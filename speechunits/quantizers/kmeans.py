@@ -56,7 +56,6 @@ class KMeans(nn.Module):
         dim: feature size D, supplied by the parent.
     """
 
-    codebooks = 1
     centroids: Tensor
 
     def __init__(self, size: int, *, dim: int) -> None:

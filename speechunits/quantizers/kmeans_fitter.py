@@ -15,10 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechunits import ranks
 from speechunits.config import build
 from speechunits.errors import UserError
-from speechunits.part import fill
-from speechunits.quantizers import ranks
 from speechunits.quantizers.feature_stream import FeatureStream, utterances, windows
 from speechunits.quantizers.kmeans import KMeans, nearest
 from speechunits.quantizers.kmeans_checkpoint import KMeansCheckpoint, Progress
@@ -126,9 +125,7 @@ class KMeansFitter:
         run = _Fit(self, stream, torch.device(device), report, checkpoint, progress)
         with torch.no_grad():
             centroids = run.finish().cpu()
-        slot = build({"_target_": f"{KMeans.__module__}.KMeans", "size": self.size})
-        slot = build({"_target_": f"{KMeans.__module__}.KMeans", "size": self.size})
-        kmeans: KMeans = fill(slot, dim=centroids.size(1))
+        kmeans: KMeans = build({"_target_": f"{KMeans.__module__}.KMeans", "size": self.size}, dim=centroids.size(1))
         kmeans.centroids.copy_(centroids)
         return kmeans, run.figures()
 
@@ -192,7 +189,7 @@ class _Fit:
                     keys = np.concatenate([frame_keys(name, len(x), fitter.seed) for name, x in found])
                     reservoir.add(keys, torch.cat([x for _, x in found]))
                     own = [own[0] + len(found), own[1] + len(keys)]
-            seen = ranks.gather([*own, reservoir.held], self.device)
+            seen = ranks.gather_numbers([*own, reservoir.held], self.device)
             progress.utterances = utterances_before + sum(row[0] for row in seen)
             progress.frames = frames_before + sum(row[1] for row in seen)
             progress.position = end

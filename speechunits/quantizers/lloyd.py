@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from speechunits.quantizers import ranks
+from speechunits import ranks
 from speechunits.quantizers.kmeans import BLOCK, CHUNK, nearest
 
 GROUPS = 32  # partial sums that ranks share out; a constant, because the order of additions must not know the ranks

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechunits import ranks
 from speechunits.errors import UserError
-from speechunits.quantizers import ranks
 
 EXCHANGE = 4096  # frames that travel between ranks at once
 
@@ -99,7 +99,7 @@ class Reservoir:
         """
         self.compact()
         dim = 0 if self.frames is None else self.frames.size(1)
-        table = ranks.gather([self.held, dim], self.device)
+        table = ranks.gather_numbers([self.held, dim], self.device)
         dim = max(d for _, d in table)
         keys = []
         for source, (held, _) in enumerate(table):

@@ -44,7 +44,7 @@ def write_results(path: str | Path, rows: Iterable[Row], provenance: Mapping[str
         path: usually ``exp/<name>/results.json``.
         rows: flat mappings with ``system``, ``metric``, ``value``, ``split`` and what else tells them apart:
             ``layer``, ``seed``, ``vocab`` ... A value that is not finite is written as null.
-        provenance: what ``speechunits.train.provenance.provenance()`` returns.
+        provenance: what ``speechunits.provenance.provenance()`` returns.
 
     Raises:
         UserError: a row lacks a key, or two rows disagree.

@@ -26,8 +26,6 @@ class Alarms:
         for name, value in figures.items():
             if name.endswith("accuracy") and value > 0.99 and step < self.early:
                 self.raise_(name, step, f"{value:.4f} so early: constant labels, or the target leaks into the input")
-            if name.endswith("target_perplexity") and value < 1.5:
-                self.raise_(name, step, f"{value:.2f}: nearly all targets are one code; look at labels or codebook")
             if "penalty" in name and value > self.explosion * self._first.setdefault(name, value) > 0:
                 first = self._first[name]
                 self.raise_(name, step, f"{value:g}, at first {first:g}: features explode; lower the learning rate")

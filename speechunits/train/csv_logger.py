@@ -10,6 +10,8 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from speechunits.store import writing
+
 
 class CsvLogger(Logger):
     """One row per update that was reported; rows of training and of validation are merged by ``step``.
@@ -73,10 +75,7 @@ class CsvLogger(Logger):
         self._write()
 
     def _write(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.path.with_name(f".{self.path.name}.aside")
-        with aside.open("w", newline="") as file:
+        with writing(self.path) as aside, aside.open("w", newline="") as file:
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
             writer.writerows(self._rows)
-        aside.replace(self.path)

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from speechunits.train.rank_sum import distributed
+from speechunits import ranks
 
 BUCKET_BYTES = 64 * 2**20
 
@@ -40,7 +40,7 @@ def sum_over_ranks(parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
     reduce whatever order the backward pass takes and wait for parameters that a rank never touches; one reduction
     after the last backward pass can do neither, at the price of not overlapping with it.
     """
-    if not distributed():
+    if not ranks.met():
         return loss.detach().double()
     used = torch.tensor([p.grad is not None for p in parameters], dtype=torch.float64, device=loss.device)
     vector = torch.cat([loss.detach().double().reshape(1), used])

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from lightning.pytorch.loggers import Logger
 
+from speechunits import ranks
 from speechunits.errors import UserError
 from speechunits.train.csv_logger import CsvLogger
-from speechunits.train.rank_sum import first_rank
 
 
 def csv(*, folder: str | Path) -> Logger:
@@ -50,7 +50,7 @@ def wandb(
 
     os.environ.setdefault("WANDB_SILENT", "true")
     # other ranks never speak to the tracker
-    run = _remembered(Path(folder) / "wandb.id", lambda: secrets.token_hex(4)) if first_rank() else None
+    run = _remembered(Path(folder) / "wandb.id", lambda: secrets.token_hex(4)) if ranks.first_process() else None
     name = name or Path(folder).name
     return WandbLogger(name=name, save_dir=folder, offline=mode == "offline", id=run, project=project, mode=mode)
 
@@ -77,7 +77,7 @@ def mlflow(experiment: str = "speechunits", uri: str | None = None, *, folder: s
         artifact_location=None if uri else (folder / "mlflow").as_uri(),
         run_id=known.read_text().strip() if known.exists() else None,
     )
-    if first_rank():
+    if ranks.first_process():
         _remembered(known, lambda: str(tracker.run_id))
     return tracker
 

@@ -14,6 +14,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from speechunits import ranks
 from speechunits.errors import UserError
 from speechunits.metrics.measure import Measure
 from speechunits.protocols import Batch, Predicts, Stepped, Trainable
@@ -21,7 +22,7 @@ from speechunits.term import Term, add, loss
 from speechunits.train.alarms import Alarms
 from speechunits.train.gradients import sum_over_ranks
 from speechunits.train.random_state import RandomState, seed_all
-from speechunits.train.rank_sum import RankSum, distributed
+from speechunits.train.rank_sum import RankSum
 from speechunits.train.strategy import WindowDDP
 from speechunits.train.validation import Validation
 
@@ -99,7 +100,7 @@ class TrainModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": self.schedule(optimizer)}
 
     def on_fit_start(self) -> None:
-        if distributed() and not isinstance(self.trainer.strategy, WindowDDP):
+        if ranks.met() and not isinstance(self.trainer.strategy, WindowDDP):
             raise UserError(
                 f"strategy {type(self.trainer.strategy).__name__}: several processes train exactly only under"
                 " speechunits.train.strategy.WindowDDP; build the trainer with speechunits.train.trainer.build_trainer"
@@ -146,13 +147,13 @@ class TrainModule(lightning.LightningModule):
         if house is None:
             raise UserError("this checkpoint was not written by speechunits: start from its weights instead")
         self.step, self.rejected = house["step"], house["rejected"]
-        ranks = len(house["random"]["torch"])
-        if ranks == self.trainer.world_size:
+        saved = len(house["random"]["torch"])
+        if saved == self.trainer.world_size:
             mine = {name: states[self.global_rank] for name, states in house["random"].items()}
             self._random = RandomState.from_tensors(mine)
         else:
             here = self.trainer.world_size
-            log.warning("the checkpoint is of %d ranks, this run has %d: dropout is seeded anew", ranks, here)
+            log.warning("the checkpoint is of %d ranks, this run has %d: dropout is seeded anew", saved, here)
 
     # ------------------------------------------------------------------------------------------------------ one update
 
@@ -281,9 +282,4 @@ def empty(batch: Batch | None) -> bool:
 
 def gather(tensor: Tensor, device: torch.device) -> list[Tensor]:
     """The tensors of all ranks, on the CPU; all ranks must call it."""
-    if not distributed():
-        return [tensor]
-    mine = tensor.to(device)
-    everyone = [torch.empty_like(mine) for _ in range(torch.distributed.get_world_size())]
-    torch.distributed.all_gather(everyone, mine)
-    return [t.cpu() for t in everyone]
+    return [t.cpu() for t in ranks.gather(tensor.to(device))]

@@ -6,17 +6,9 @@ from collections.abc import Mapping
 
 import torch
 import torch.distributed as dist
-from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-
-def distributed() -> bool:
-    return dist.is_available() and dist.is_initialized()
-
-
-def first_rank() -> bool:
-    """Whether this is the process that writes files; the launcher's variables say so before the processes have met."""
-    return rank_zero_only.rank in (None, 0)
+from speechunits import ranks
 
 
 class RankSum:
@@ -33,7 +25,7 @@ class RankSum:
     def __call__(self, values: Mapping[str, Tensor | float], device: torch.device) -> dict[str, Tensor]:
         """Scalars of this rank -> sums over ranks, float64 scalars on ``device``; every rank gets every name."""
         own = {name: torch.as_tensor(value).detach().to(device, torch.float64) for name, value in values.items()}
-        if not distributed():
+        if not ranks.met():
             return own
         zero = torch.zeros((), dtype=torch.float64, device=device)
         while True:
@@ -42,6 +34,6 @@ class RankSum:
             dist.all_reduce(vector)
             if not vector[-1].item():
                 return dict(zip(self.names, vector.unbind(), strict=False))
-            everyone: list[list[str]] = [[] for _ in range(dist.get_world_size())]
+            everyone: list[list[str]] = [[] for _ in range(ranks.world())]
             dist.all_gather_object(everyone, list(own))
             self.names = sorted({*self.names, *(name for names in everyone for name in names)})

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from speechunits import ranks
 from speechunits.metrics.measure import Measure, merge
 from speechunits.protocols import Batch
 from speechunits.term import Term, add
-from speechunits.train.rank_sum import RankSum, distributed
+from speechunits.train.rank_sum import RankSum
 
 
 class Validation:
@@ -71,8 +72,8 @@ class Validation:
 
 def everyone(state: Any) -> list[Any]:
     """``state`` of every rank, in rank order."""
-    if not distributed():
+    if not ranks.met():
         return [state]
-    states = [None] * dist.get_world_size()
+    states = [None] * ranks.world()
     dist.all_gather_object(states, state)
     return states

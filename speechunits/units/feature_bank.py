@@ -52,8 +52,8 @@ class FeatureBank:
         """(B, S) samples -> the candidates ``names``, None = all, (B, T, D) each; layers above them are not run."""
         chosen = {name: self.candidates[name] for name in self.candidates if names is None or name in names}
         if isinstance(self.source, SpeechEncoder):
-            depths = [f.depth for f in chosen.values()]
-            look = self.source(audio, depth=None if None in depths else max(depths))
+            depths = [f.depth for f in chosen.values() if f.depth is not None]
+            look = self.source(audio, depth=max(depths) if len(depths) == len(chosen) else None)
             return {name: f.reduce(look.read(f.read)) for name, f in chosen.items()}
         frames = self.source(audio)
         return {name: f.reduce(frames) for name, f in chosen.items()}

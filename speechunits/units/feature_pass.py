@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from speechunits.data.batch_plan import evaluation_batches
 from speechunits.data.cuts import Cuts
 from speechunits.data.field import Field
 from speechunits.errors import UserError
+from speechunits.ranks import share_of_work
 from speechunits.seq import Seq
 from speechunits.units.features import Features
 
@@ -51,11 +51,8 @@ class FeaturePass:
     ) -> None:
         self.cuts, self.dataset = cuts, BatchDataset(cuts, fields)
         self.num_workers, self.device = num_workers, device
-        met = torch.distributed.is_initialized()
-        self.rank = rank if rank is not None else torch.distributed.get_rank() if met else _number("RANK", 0)
-        self.ranks = (
-            ranks if ranks is not None else torch.distributed.get_world_size() if met else _number("WORLD_SIZE", 1)
-        )
+        mine, several = share_of_work()
+        self.rank, self.ranks = mine if rank is None else rank, several if ranks is None else ranks
         rows = np.flatnonzero(cuts.seconds >= min_duration)
         if len(rows) < len(cuts):
             log.warning(
@@ -97,10 +94,6 @@ class FeaturePass:
     def features(self, features: Features) -> FeatureStream:
         """A feature stream for ``KMeansFitter``: every call is one pass."""
         return FeatureStream(self, features)
-
-
-def _number(variable: str, default: int) -> int:
-    return int(os.environ.get(variable, default))
 
 
 class FeatureStream:

@@ -13,7 +13,6 @@ from speechunits.train.alarms import Alarms
     ("figures", "what"),
     [
         ({"train/units/accuracy": 0.995}, "train/units/accuracy is 0.9950 so early"),
-        ({"train/units/target_perplexity": 1.0}, "nearly all targets are one code"),
     ],
 )
 def test_constant_labels_ring(figures: dict[str, float], what: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -33,7 +32,7 @@ def test_an_exploding_penalty_rings(caplog: pytest.LogCaptureFixture) -> None:
 def test_health_is_silent_and_repetition_is_rare(caplog: pytest.LogCaptureFixture) -> None:
     alarms = Alarms()
     with caplog.at_level(logging.WARNING):
-        alarms({"train/units/accuracy": 0.6, "train/units/target_perplexity": 80.0, "train/loss": 99.0}, 10)
+        alarms({"train/units/accuracy": 0.6, "train/loss": 99.0}, 10)
         alarms({"train/units/accuracy": 0.999}, 200_000)
         alarms.loss_scale(1.0, 10)
         assert not caplog.records

@@ -211,7 +211,13 @@ def test_zero_length_cuts_are_left_out(tmp_path: Path):
 
 
 def test_shipped_configuration(paths: dict[str, str]):
-    tree = load("data/speech.yaml", f"train={paths['train']}", f"valid={paths['valid']}", "num_workers=0")
+    data = [
+        f"data.train={paths['train']}",
+        f"data.valid={paths['valid']}",
+        "data.num_workers=0",
+        "data.min_duration=0.1",
+    ]
+    tree = load("system/hubert_base.yaml", *data)["data"]
     assert check(tree) == []
     data = build(tree)
     (window,) = data.train_dataloader()

@@ -14,10 +14,10 @@ from speechunits.data.cuts import open_cuts
 from speechunits.data.fields.units_field import UnitsField
 from speechunits.metrics.bitrate import Bitrate
 from speechunits.metrics.codebook_usage import CodebookUsage
+from speechunits.provenance import provenance
 from speechunits.recipe import exit_codes
 from speechunits.report.results import markdown_table, write_results
 from speechunits.seq import Seq
-from speechunits.train.provenance import provenance
 
 
 def statistics(manifest: str) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
@@ -15,8 +14,8 @@ from typing import Any
 import torch
 
 import speechunits
+from speechunits import ranks, store
 from speechunits.config import dump
-from speechunits.train.rank_sum import first_rank
 
 PACKAGES = ("torch", "torchaudio", "lightning", "lhotse", "transformers", "numpy")
 
@@ -51,13 +50,9 @@ def provenance() -> dict[str, str]:
 
 
 def write_provenance(folder: str | Path, config: Mapping[str, Any]) -> dict[str, str]:
-    """``config.yaml`` (resolved) and ``versions.json`` into a run's folder, written aside and renamed, by one rank."""
+    """``config.yaml`` (resolved) and ``versions.json`` into a run's folder, by the first process."""
     found = provenance()
-    if not first_rank():
-        return found
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    for name, text in (("config.yaml", dump(config)), ("versions.json", json.dumps(found, indent=1) + "\n")):
-        aside = Path(folder) / f".{name}.aside"
-        aside.write_text(text)
-        aside.replace(Path(folder) / name)
+    if ranks.first_process():
+        store.write_text(Path(folder) / "config.yaml", dump(config))
+        store.write_json(Path(folder) / "versions.json", found)
     return found
