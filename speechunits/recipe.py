@@ -2,8 +2,9 @@
 
 A recipe is a function whose keyword arguments are the top-level keys of its configuration; its signature is their
 schema. Every recipe has ``out``, the folder it writes; a finished folder carries ``_COMPLETE.json`` and is not made
-twice, an unfinished one is taken up where it stopped. Of several processes (torchrun, Slurm, those that Lightning
-starts) the first one writes the configuration and the mark, the mark when all are through.
+twice (and refused when what it was made from has changed), an unfinished one is taken up where it stopped. Of several
+processes (torchrun, Slurm, those that Lightning starts) the first one writes the configuration and the mark, the mark
+when all are through.
 """
 
 from __future__ import annotations
@@ -26,11 +27,15 @@ from safetensors import SafetensorError
 
 from speechunits import ranks, store
 from speechunits.config import dump, load
+from speechunits.data.unit_meta import meta_path, read_streams
 from speechunits.errors import UserError
 from speechunits.part import ConfigError, Tree
 from speechunits.signature import mistakes
 
 MARK = "_COMPLETE.json"
+# What may change between the parts of one run: where, for how long and how loudly it computes, not what.
+FREE = ("num_workers", "device", "trainer", "loggers", "log_every", "data.num_workers", "data.max_bad")
+_to_say: list[str] = []  # as soon as the run has a log
 
 
 def usable_device(name: str) -> torch.device:
@@ -70,28 +75,58 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
 
 
-def _differences(a: Any, b: Any, at: str = "") -> list[str]:
+def _differences(a: Any, b: Any, at: str = "") -> dict[str, tuple[Any, Any]]:
     if isinstance(a, dict) and isinstance(b, dict):
-        return [d for k in sorted({*a, *b}) for d in _differences(a.get(k), b.get(k), f"{at}.{k}" if at else str(k))]
-    return [] if a == b else [f"{at}: {a!r} there, {b!r} now"]
+        parts = [_differences(a.get(k), b.get(k), f"{at}.{k}" if at else str(k)) for k in sorted({*a, *b})]
+        return {key: pair for part in parts for key, pair in part.items()}
+    return {} if a == b else {at: (a, b)}
+
+
+def made_from(tree: Any, at: str = "") -> dict[str, Any]:
+    """Key -> fingerprint of every artefact folder that ``tree`` names, and of the codes of every manifest that has some."""
+    if isinstance(tree, (dict, list)):
+        items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        parts = [made_from(value, f"{at}.{key}" if at else str(key)) for key, value in items]
+        return {key: found for part in parts for key, found in part.items()}
+    if not isinstance(tree, str) or not Path(tree).name:
+        return {}
+    if os.path.isfile(os.path.join(tree, "meta.json")):
+        return {at: store.read_meta(tree)["fingerprint"]}
+    streams = read_streams(Path(tree)) if os.path.isfile(meta_path(Path(tree))) else {}
+    return {f"{at} ({name})": stream.fingerprint for name, stream in streams.items()}
 
 
 def finished(out: Path, tree: Tree) -> dict[str, Any] | None:
-    """The mark of a folder that ``tree`` made, or None if it is not finished.
+    """The mark of a folder that ``tree`` made, or None if it is not finished. Keys that are ``FREE`` may differ.
 
     Raises:
-        UserError: it was made, or begun, with another configuration.
+        UserError: it was made, or begun, with another configuration, or from something that has changed since; or it is
+            finished and should now run for longer.
     """
-    begun = out / "config.json"
-    if begun.is_file():
-        differ = _differences(store.read_json(begun), json.loads(json.dumps(tree)))
-        if differ:
-            more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
+    begun, anew = out / "config.json", "delete the folder to make it anew, or choose another out="
+    differ = _differences(store.read_json(begun), json.loads(json.dumps(tree))) if begun.is_file() else {}
+    free = {key for key in differ if any(f"{key}.".startswith(f"{name}.") for name in FREE)}
+    if other := [f"{key}: {there!r} there, {now!r} now" for key, (there, now) in differ.items() if key not in free]:
+        more = f" and {len(other) - 3} more" if len(other) > 3 else ""
+        raise UserError(f"{out}: made with another configuration ({'; '.join(other[:3])}{more}); {anew}")
+    if not (out / MARK).is_file():
+        _to_say[:] = [f"taken up with {key}={differ[key][1]}, which was {differ[key][0]}" for key in sorted(free)]
+        return None
+    for key in ("trainer.max_steps", "trainer.max_seconds"):
+        there, now = differ.get(key, (None, None))
+        if there is not None and now is not None and now > there:
             raise UserError(
-                f"{out}: made with another configuration ({'; '.join(differ[:3])}{more}); "
-                "delete the folder to make it anew, or choose another out="
+                f"{out}: finished with {key}={there}, and now {now} is asked for, but a finished run is not continued; "
+                f"choose another out= with init_from={out}/encoder, or delete the folder to make it anew"
             )
-    return store.read_json(out / MARK) if (out / MARK).is_file() else None
+    mark: dict[str, Any] = store.read_json(out / MARK)
+    sources = made_from({k: v for k, v in tree.items() if k != "out"})
+    for key, before in mark.get("made_from", {}).items():
+        if sources.get(key, before) != before:
+            raise UserError(
+                f"{out}: made from {key} with the fingerprint {before}, which is now {sources[key]}; {anew}"
+            )
+    return mark
 
 
 def _forget(out: Path) -> None:
@@ -127,6 +162,7 @@ def run(recipe: Callable[..., dict[str, Any] | None], argv: list[str]) -> dict[s
     with claimed(out):
         if mark := finished(out, tree):
             return _finished_already(out, mark)
+        sources = made_from({k: v for k, v in tree.items() if k != "out"})
         store.write_json(out / "config.json", tree)
         store.write_text(out / "config.yaml", dump(tree))
         begin = time.monotonic()
@@ -136,7 +172,8 @@ def run(recipe: Callable[..., dict[str, Any] | None], argv: list[str]) -> dict[s
             _forget(out)
             raise
         ranks.barrier()  # nobody is still writing
-        mark = {**figures, "seconds": round(time.monotonic() - begin, 1), "command": " ".join(argv)}
+        seconds = round(time.monotonic() - begin, 1)
+        mark = {**figures, "seconds": seconds, "command": " ".join(argv), "made_from": sources}
         store.write_json(out / MARK, mark)
         return mark
 
@@ -158,6 +195,8 @@ def log_to(path: str | Path) -> None:
         handler.name = __name__
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
         root.addHandler(handler)
+    while _to_say:
+        logging.getLogger(__name__).info("%s", _to_say.pop(0))
 
 
 def main(recipe: Callable[..., dict[str, Any] | None]) -> None:

@@ -15,6 +15,8 @@ import pytest
 import torch
 
 from speechunits import ranks, recipe, store
+from speechunits.config import build
+from speechunits.data.unit_meta import write_meta
 from speechunits.errors import UserError
 from speechunits.part import ConfigError
 
@@ -127,6 +129,69 @@ def test_another_configuration_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"parts\.a: 1 there, 2 now; size: 3 there, 4 now\); delete the folder"):
         recipe.run(toy, [f"out={tmp_path}", "size=4", "parts.a=2"])
     assert (tmp_path / "made.txt").read_text() == "3" and len(calls) == 1
+
+
+def longer(out: str, size: int, trainer: dict[str, Any], data: dict[str, Any], num_workers: int = 0) -> None:
+    """A recipe with keys that may change."""
+    toy(out, size)
+
+
+def test_keys_that_decide_nothing_may_change_while_a_run_is_unfinished(tmp_path: Path) -> None:
+    base = [f"out={tmp_path}", "size=3", "trainer.max_steps=8", "data.num_workers=0", "data.seconds=40"]
+    fault.append(raises(RuntimeError("power cut")))
+    with pytest.raises(RuntimeError):
+        recipe.run(longer, base)
+    fault.clear()
+    with pytest.raises(UserError, match=r"data\.seconds: 40 there, 20 now"):
+        recipe.run(longer, [*base, "data.seconds=20", "num_workers=2"])
+    free = [*base, "num_workers=2", "data.num_workers=4", "trainer.max_steps=12", "trainer.devices=2"]
+    recipe.run(longer, free)
+    log = (tmp_path / "toy.log").read_text()
+    for says in (
+        "num_workers=2, which was None",
+        "data.num_workers=4, which was 0",
+        "trainer.max_steps=12, which was 8",
+    ):
+        assert f"INFO taken up with {says}" in log
+    assert store.read_json(tmp_path / "config.json")["trainer"] == {"max_steps": 12, "devices": 2}
+    made = len(calls)
+    for more in ([], ["trainer.max_steps=4"], ["num_workers=8", "trainer.devices=1"]):
+        recipe.run(longer, [*free, *more])
+    with pytest.raises(UserError, match=r"finished with trainer\.max_steps=12, and now 14 .* init_from=.*/encoder"):
+        recipe.run(longer, [*free, "trainer.max_steps=14"])
+    assert len(calls) == made
+
+
+def test_a_finished_run_whose_sources_changed_is_refused(tmp_path: Path) -> None:
+    """An artefact folder anywhere in the configuration, and the codes of a manifest."""
+
+    def encoder(size: int) -> str:
+        torch.manual_seed(0)
+        return store.save(
+            build({"_target_": "torch.nn.Linear", "in_features": size, "out_features": 2}), tmp_path / "net"
+        )
+
+    def units(fingerprint: str) -> None:
+        about = {"hop": "1/50", "vocab": [8], "fingerprint": fingerprint}
+        write_meta(tmp_path / "train.jsonl.gz", {"units": about})
+
+    arguments = ["size=3", f"parts.source.folder={tmp_path / 'net'}", f"parts.cuts=[{tmp_path / 'train.jsonl.gz'}]"]
+    out = f"out={tmp_path / 'run'}"
+    first = encoder(4)
+    units("a")
+    mark = recipe.run(toy, [out, *arguments])
+    assert mark["made_from"] == {"parts.source.folder": first, "parts.cuts.0 (units)": "a"}
+    assert recipe.run(toy, [out, *arguments]) == mark
+    second = encoder(5)
+    says = rf"made from parts\.source\.folder with the fingerprint {first}, which is now {second}; delete the folder"
+    with pytest.raises(UserError, match=says):
+        recipe.run(toy, [out, *arguments])
+    encoder(4)
+    units("b")
+    with pytest.raises(UserError, match=r"made from parts\.cuts\.0 \(units\) with the fingerprint a, which is now b"):
+        recipe.run(toy, [out, *arguments])
+    units("a")
+    assert recipe.run(toy, [out, *arguments]) == mark and len(calls) == 1
 
 
 def test_an_unfinished_run_is_taken_up_with_its_configuration_alone(tmp_path: Path) -> None:
