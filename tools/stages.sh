@@ -1,11 +1,22 @@
 # Sourced by egs/*/run.sh: options, environment, stages. The caller sets `name`, `stages` (how many) and its defaults,
 # then calls `begin "$@"` and guards each stage with `if stage N "what it does"; then ...; done_stage; fi`.
 # Options: --stage N  --stop-stage M  --exp DIR  and whatever `option` (defined by the caller) accepts;
-# key=value arguments are kept in the array `overrides`.
+# key=value arguments are kept in the array `overrides`. Stages run at the root of the checkout, where the caller has
+# gone just before sourcing this; relative paths that were typed count from the folder in which they were typed (`place`).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+typed_in=$OLDPWD
+case $0 in /*) script=$0 ;; *) script=$typed_in/$0 ;; esac
 
 die() { echo "error: $*" >&2; exit 2; }
+
+# place PATH: the path that was typed, from the root of the checkout where it lies in it
+place() {
+  local path=$1
+  case $path in /*) echo "$path"; return ;; esac
+  path=$typed_in/${path#./}
+  echo "${path#"$root"/}"
+}
 
 begin() {
   first=0 last=$stages overrides=()
@@ -15,10 +26,13 @@ begin() {
         [[ ${2:-} =~ ^[0-9]+$ ]] && [ "$2" -le "$stages" ] || die "$1 takes a stage from 0 to $stages, found '${2:-nothing}'"
         if [ "$1" = --stage ]; then first=$2; else last=$2; fi
         shift 2 ;;
-      --exp) [ -n "${2:-}" ] || die "--exp takes a folder"; exp=$2; shift 2 ;;
-      --help|-h) sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+      --exp) [ -n "${2:-}" ] || die "--exp takes a folder"; exp=$(place "$2"); shift 2 ;;
+      --help|-h) sed -n '2,/^$/s/^# \{0,1\}//p' "$script"; exit 0 ;;
       -*) option "$@" || die "unknown option $1; see $0 --help"; shift "$shifted" ;;
-      *=*) overrides+=("$1"); shift ;;
+      *=*) # a value that is a file or folder where it was typed is a path
+        if [ -n "${1#*=}" ] && [ -e "$typed_in/${1#*=}" ]; then overrides+=("${1%%=*}=$(place "${1#*=}")")
+        else overrides+=("$1"); fi
+        shift ;;
       *) die "'$1' is neither an option nor key=value; see $0 --help" ;;
     esac
   done

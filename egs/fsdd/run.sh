@@ -10,8 +10,8 @@
 name=fsdd stages=1 corpus= encoders=() exp=exp/fsdd
 option() {
   case $1 in
-    --corpus-dir) [ -n "${2:-}" ] || die "--corpus-dir takes a folder"; corpus=$2 shifted=2 ;;
-    --encoder) [ -n "${2:-}" ] || die "--encoder takes the folder of an encoder"; encoders+=("$2") shifted=2 ;;
+    --corpus-dir) [ -n "${2:-}" ] || die "--corpus-dir takes a folder"; corpus=$(place "$2") shifted=2 ;;
+    --encoder) [ -n "${2:-}" ] || die "--encoder takes the folder of an encoder"; encoders+=("$(place "$2")") shifted=2 ;;
     *) return 1 ;;
   esac
 }
@@ -21,7 +21,7 @@ here=egs/fsdd
 
 if stage 0 "digits as cuts"; then
   [ -n "$corpus" ] || die "--corpus-dir DIR is needed: the folder that holds recordings/"
-  [ -f $exp/digits.jsonl.gz ] || python $here/local/prepare.py "$corpus" "$exp/digits.jsonl.gz"
+  [ -f "$exp/digits.jsonl.gz" ] || python $here/local/prepare.py "$corpus" "$exp/digits.jsonl.gz"
   done_stage
 fi
 if stage 1 "linear probes on unseen speakers"; then

@@ -12,9 +12,9 @@ name=librispeech-hubert stages=8 size=full corpus= phones= thin=
 option() {
   case $1 in
     --excerpt|--toy) size=${1#--} shifted=1 ;;
-    --corpus-dir) [ -n "${2:-}" ] || die "--corpus-dir takes a folder"; corpus=$2 shifted=2 ;;
+    --corpus-dir) [ -n "${2:-}" ] || die "--corpus-dir takes a folder"; corpus=$(place "$2") shifted=2 ;;
     --every) [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die "--every takes a number from 1"; thin=$2 shifted=2 ;;
-    --phones) [ -n "${2:-}" ] || die "--phones takes a CTM file"; phones=$2 shifted=2 ;;
+    --phones) [ -n "${2:-}" ] || die "--phones takes a CTM file"; phones=$(place "$2") shifted=2 ;;
     *) return 1 ;;
   esac
 }
