@@ -19,8 +19,9 @@ class LogMel(nn.Module):
         bands: mel bands.
         hop: seconds between spectra, e.g. "1/100".
         stack: neighbouring spectra joined into one frame (BEST-RQ: 4); the hop grows by as much.
-        normalize: "utterance" = each band to mean 0 and variance 1 over the real frames of its utterance;
-            "none" = as they are.
+        normalize: "utterance" = each band to mean 0 and variance 1 over the real frames of its utterance; "mean" =
+            each band to mean 0 and all bands together to variance 1, so that empty bands (8 kHz recordings) stay empty
+            instead of becoming amplified noise; "none" = as they are.
         scale: of the samples (Kaldi: 32768).
         sample_rate: Hz.
     """
@@ -30,7 +31,7 @@ class LogMel(nn.Module):
         bands: int = 80,
         hop: Fraction | str = "1/100",
         stack: int = 1,
-        normalize: Literal["utterance", "none"] = "utterance",
+        normalize: Literal["utterance", "mean", "none"] = "utterance",
         scale: float = 1.0,
         sample_rate: int = 16000,
     ) -> None:
@@ -46,10 +47,13 @@ class LogMel(nn.Module):
     def forward(self, audio: Seq) -> Seq:
         """(B, S) -> (B, T, bands * stack)."""
         x = self.spectrum(audio)
-        if self.normalize == "utterance":
+        if self.normalize != "none":
             real, n = x.valid[..., None], x.lengths.clamp(min=1)[:, None, None]
             centred = (x.data - x.data.sum(1, keepdim=True) / n) * real
-            x = x.with_data(centred / (centred.square().sum(1, keepdim=True) / n + 1e-5).sqrt())
+            variance = centred.square().sum(1, keepdim=True) / n
+            if self.normalize == "mean":
+                variance = variance.mean(-1, keepdim=True)
+            x = x.with_data(centred / (variance + 1e-5).sqrt())
         b, t, d = x.data.shape
         t = t // self.stack * self.stack
         return Seq(x.data[:, :t].reshape(b, t // self.stack, d * self.stack), self.frames(audio.lengths), self.hop)

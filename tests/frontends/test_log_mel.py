@@ -72,3 +72,14 @@ def test_stacking_joins_neighbours_and_drops_the_rest():
 def test_other_rates_are_refused():
     with pytest.raises(ValueError, match="takes audio at 16000 Hz, found 24000 Hz"):
         LogMel()(Seq(torch.zeros(1, 999), torch.tensor([999]), Fraction(1, 24000)))
+
+
+def test_one_variance_for_all_bands_leaves_empty_bands_empty():
+    x = audio(8000, 5123).to(torch.float64)
+    spectrum = torch.fft.rfft(x.data)
+    spectrum[:, 2000:] = 0  # nothing above 4 kHz, as in a recording at 8 kHz
+    x = x.with_data(torch.fft.irfft(spectrum, x.data.size(1)) * x.valid)
+    out, plain = (LogMel(normalize=how).double()(x) for how in ("mean", "none"))
+    for row, raw, n in zip(out.data, plain.data, out.lengths.tolist(), strict=True):
+        centred = raw[:n] - raw[:n].mean(0)
+        torch.testing.assert_close(row[:n], centred / (centred.square().mean() + 1e-5).sqrt(), rtol=0, atol=1e-9)
