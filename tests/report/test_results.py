@@ -131,6 +131,33 @@ def test_claims_become_sentences() -> None:
     assert not Claim("hubert", "mfcc", "abx", 3.35, lower_is_better=True).check(results).reached
 
 
+def test_a_claim_of_being_no_worse_than_the_spread_of_seeds() -> None:
+    """Deviations 0.02 (3 seeds) and 0.01 (2 seeds), by hand: sqrt((2 * 0.02^2 + 1 * 0.01^2) / 3) = 0.01732."""
+
+    def rows(mean: float, metric: str = "pnmi") -> list[dict[str, Any]]:
+        one = [("it1", seed, 0.60 + d) for seed, d in enumerate((-0.02, 0, 0.02))]
+        two = [("it2", seed, mean + d) for seed, d in enumerate((-0.01 / 2**0.5, 0.01 / 2**0.5))]
+        return [{"system": s, "seed": n, "metric": metric, "split": "test", "value": v} for s, n, v in (*one, *two)]
+
+    claim = Claim("it2", "it1", "pnmi", within_sd=True)
+    verdict = claim.check({"rows": rows(0.583)})
+    assert verdict.reached and verdict.sentence == (
+        "it2 is below it1 by 0.017 PNMI on test (goal: not below by more than one standard deviation, 0.017: reached; "
+        "means over 2 and 3 seeds)"
+    )
+    assert not claim.check({"rows": rows(0.582)}).reached and claim.check({"rows": rows(0.7)}).reached
+    error = Claim("it2", "it1", "uer", lower_is_better=True, within_sd=True)
+    assert error.check({"rows": rows(0.617, "uer")}).reached
+    missed = error.check({"rows": rows(0.618, "uer")})
+    assert (
+        not missed.reached and "goal: not above by more than one standard deviation, 0.017: missed" in missed.sentence
+    )
+    with pytest.raises(UserError, match="one seed each has no standard deviation"):
+        claim.check({"rows": [row for row in rows(0.6) if row["seed"] == 0]})
+    with pytest.raises(ValueError, match="a claim has one of the two"):
+        Claim("it2", "it1", "pnmi", 0.03, within_sd=True)
+
+
 def test_a_claim_without_figures_says_which_systems_have_them() -> None:
     with pytest.raises(UserError, match=r"'hubrt' has no pnmi on test; systems that have it: hubert; mfcc"):
         Claim("hubrt", "mfcc", "pnmi").check({"rows": [*SEEDS, *MFCC]})
