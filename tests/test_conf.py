@@ -13,9 +13,11 @@ from speechunits.config import build, check, conf_root, load
 from speechunits.draws import draws
 from speechunits.pretraining import SSLModel
 from speechunits.seq import Seq
+from speechunits.signature import mistakes
 from speechunits.stream import Stream
 from speechunits.term import loss
 
+ROOT = Path(__file__).resolve().parents[1]
 SYSTEMS = sorted(path.stem for path in (conf_root() / "system").glob("*.yaml"))
 VOCAB = 5
 
@@ -59,6 +61,10 @@ def test_one_step(system: str, size: str):
         f"system/{system}.yaml", f"size/{size}.yaml", "model.encoder.encoder.layerdrop=0", "data.train=a.jsonl.gz"
     )
     assert check(tree) == []
+    takes_a_step(tree)
+
+
+def takes_a_step(tree: dict[str, Any]) -> None:
     model = build(tree["model"], streams=streams())
     assert isinstance(model, SSLModel)
     batch = random_batch(model.encoder)
@@ -74,6 +80,42 @@ def test_one_step(system: str, size: str):
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimizer.step()
     assert [name for name, p in model.named_parameters() if p.equal(before[name])] == []
+
+
+EXAMPLES = sorted((ROOT / "egs").rglob("*.yaml"))
+RECIPE_OF = {"trainer": "train", "features": "fit_units", "systems": "evaluate", "claims": "report", "folds": "probe"}
+
+
+def recipe_of(path: Path) -> str:
+    """Whose configuration, or part of one, a file of egs/ is: by its keys."""
+    return next(name for key, name in RECIPE_OF.items() if key in load(path))
+
+
+def test_examples_are_found():
+    assert {recipe_of(path) for path in EXAMPLES} == set(RECIPE_OF.values())
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: str(p.relative_to(ROOT / "egs")))
+def test_the_keys_of_every_example_are_accepted(path: Path):
+    """What run.sh still has to give may be missing, nothing may be unknown."""
+    name = recipe_of(path)
+    under = ["system/hubert_base.yaml", "trainer/cpu.yaml"] if name == "train" else []
+    found = list(mistakes({"_target_": f"recipes.{name}.{name}", **load(*under, path)}, "", False))
+    assert [m for m in found if " needs '" not in m and "must be given" not in m] == []
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in EXAMPLES if recipe_of(p) == "train"], ids=lambda p: str(p.relative_to(ROOT / "egs"))
+)
+def test_every_training_of_an_example_takes_a_step(path: Path, tmp_path: Path):
+    """At toy size: the model, its optimizer and schedule, the data module and the Trainer are built as the recipe does."""
+    given = ["out=X", "data.train=a.jsonl.gz", "trainer.max_steps=2", "model.encoder.encoder.layerdrop=0"]
+    tree = load("system/hubert_base.yaml", "trainer/cpu.yaml", path, "size/toy.yaml", *given)
+    assert list(mistakes({"_target_": "recipes.train.train", **tree}, "", False)) == []
+    takes_a_step(tree)
+    build(tree["schedule"])(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0))
+    data, trainer = build(tree["data"]), build(tree["trainer"], folder=tmp_path, loggers=[])
+    assert data.max_seconds > 0 and trainer.max_epochs == -1
 
 
 @pytest.mark.parametrize(
