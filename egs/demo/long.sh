@@ -1,1 +1,1 @@
-preset=long steps1=5000 steps2=5000 layer=3 clusters=100
+preset=long steps1=4500 steps2=4500 layer=3 clusters=100
