@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 from pathlib import Path
@@ -21,6 +22,16 @@ def seeds() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    """Every test starts without the log of a recipe that ran before it in this process."""
+    house = logging.getLogger("speechunits")
+    house.setLevel(logging.NOTSET)
+    for handler in [h for h in house.handlers if h.name == "speechunits.recipe"]:
+        house.removeHandler(handler)
+        handler.close()
 
 
 @pytest.fixture(scope="session")
