@@ -35,6 +35,7 @@ from speechunits.signature import mistakes
 MARK = "_COMPLETE.json"
 # What may change between the parts of one run: where, for how long and how loudly it computes, not what.
 FREE = ("num_workers", "device", "trainer", "loggers", "log_every", "data.num_workers", "data.max_bad")
+FIXED = ("trainer.precision", "trainer.deterministic")  # what may not, although it lies below one of these
 _to_say: list[str] = []  # as soon as the run has a log
 
 
@@ -97,7 +98,7 @@ def made_from(tree: Any, at: str = "") -> dict[str, Any]:
 
 
 def finished(out: Path, tree: Tree) -> dict[str, Any] | None:
-    """The mark of a folder that ``tree`` made, or None if it is not finished. Keys that are ``FREE`` may differ.
+    """The mark of a folder that ``tree`` made, or None if it is not finished; ``FREE`` keys may differ.
 
     Raises:
         UserError: it was made, or begun, with another configuration, or from something that has changed since; or it is
@@ -105,7 +106,7 @@ def finished(out: Path, tree: Tree) -> dict[str, Any] | None:
     """
     begun, anew = out / "config.json", "delete the folder to make it anew, or choose another out="
     differ = _differences(store.read_json(begun), json.loads(json.dumps(tree))) if begun.is_file() else {}
-    free = {key for key in differ if any(f"{key}.".startswith(f"{name}.") for name in FREE)}
+    free = {k for k in differ if k not in FIXED and any(f"{k}.".startswith(f"{name}.") for name in FREE)}
     if other := [f"{key}: {there!r} there, {now!r} now" for key, (there, now) in differ.items() if key not in free]:
         more = f" and {len(other) - 3} more" if len(other) > 3 else ""
         raise UserError(f"{out}: made with another configuration ({'; '.join(other[:3])}{more}); {anew}")

@@ -144,6 +144,9 @@ def test_keys_that_decide_nothing_may_change_while_a_run_is_unfinished(tmp_path:
     fault.clear()
     with pytest.raises(UserError, match=r"data\.seconds: 40 there, 20 now"):
         recipe.run(longer, [*base, "data.seconds=20", "num_workers=2"])
+    with pytest.raises(UserError, match=r"trainer\.precision: None there, 'bf16-mixed' now"):
+        recipe.run(longer, [*base, "trainer.precision=bf16-mixed"])
+
     free = [*base, "num_workers=2", "data.num_workers=4", "trainer.max_steps=12", "trainer.devices=2"]
     recipe.run(longer, free)
     log = (tmp_path / "toy.log").read_text()

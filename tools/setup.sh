@@ -45,6 +45,8 @@ fresh=yes
 if [[ -e $marker ]]; then
     echo "setup: the last install into .venv was interrupted: starting afresh"
 elif [[ -f $stamp && "$(sed -n 3p "$stamp")" != "$PWD" ]]; then
+    # Through a link, starting afresh would empty the environment of the other folder.
+    [[ ! -L .venv ]] || die ".venv is a link to the environment of $(sed -n 3p "$stamp"): remove the link and run tools/setup.sh again."
     echo "setup: .venv was made in another folder: starting afresh"
 elif [[ -e .venv ]]; then
     .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||

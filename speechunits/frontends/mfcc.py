@@ -50,10 +50,11 @@ class MFCC(nn.Module):
         super().__init__()
         self.spectrum = MelSpectrum(bands, Fraction(hop), sample_rate)
         self.deltas, self.dim, self.hop = deltas, cepstra * (3 if deltas else 1), Fraction(hop)
-        k, n = torch.arange(cepstra, dtype=torch.float64), torch.arange(bands, dtype=torch.float64)
-        dct = torch.cos(math.pi / bands * (n[:, None] + 0.5) * k) * math.sqrt(2.0 / bands)
-        dct[:, 0] = math.sqrt(1.0 / bands)
-        lifter = 1.0 + 0.5 * 22.0 * torch.sin(math.pi * k / 22.0)
+        with torch.device("cpu"):  # see MelSpectrum
+            k, n = torch.arange(cepstra, dtype=torch.float64), torch.arange(bands, dtype=torch.float64)
+            dct = torch.cos(math.pi / bands * (n[:, None] + 0.5) * k) * math.sqrt(2.0 / bands)
+            dct[:, 0] = math.sqrt(1.0 / bands)
+            lifter = 1.0 + 0.5 * 22.0 * torch.sin(math.pi * k / 22.0)
         self.register_buffer("dct", (dct * lifter).to(torch.get_default_dtype()), persistent=False)
 
     def frames(self, lengths: Tensor) -> Tensor:

@@ -34,9 +34,10 @@ class MelSpectrum(nn.Module):
             raise ValueError(f"a hop of {hop} s is not a whole number of samples at {sample_rate} Hz")
         self.window, self.step = int(WINDOW / self.rate), int(hop / self.rate)
         self.fft = 2 ** math.ceil(math.log2(self.window))
-        mel, _ = get_mel_banks(bands, self.fft, float(sample_rate), 20.0, 0.0, 100.0, -500.0, 1.0)
+        with torch.device("cpu"):  # on the meta device of a check, these would load torch's compiler: seconds
+            mel, _ = get_mel_banks(bands, self.fft, float(sample_rate), 20.0, 0.0, 100.0, -500.0, 1.0)
+            shape = torch.hann_window(self.window, periodic=False, dtype=torch.float64).pow(0.85)
         self.register_buffer("mel", nn.functional.pad(mel, (0, 1)), persistent=False)
-        shape = torch.hann_window(self.window, periodic=False, dtype=torch.float64).pow(0.85)
         self.register_buffer("shape", shape.to(torch.get_default_dtype()), persistent=False)
 
     def frames(self, lengths: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Utterances to FLAC files on several processes, the same bytes for any number of workers and any order.
 
 Each worker is started by ``spawn`` (a caller's threads and memory stay out) and never speaks itself: it forks one child
-per utterance, which starts from eSpeak's fresh state, speaks and ends. The rest is a function of the utterance.
+per utterance, which starts from eSpeak's fresh state, speaks and ends. The rest is a function of the utterance. Workers
+must be small, because the time of a fork grows with the memory of the process: nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import functools
 import json
 import multiprocessing
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -45,10 +47,14 @@ def render(utterances: Sequence[Utterance], folder: Path, workers: int) -> Itera
     Raises:
         UserError: an utterance cannot be synthesised.
     """
-    with tempfile.TemporaryDirectory(prefix="espeak-") as scratch, _one_thread_each():
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, spawn, _start, (scratch,)) as pool:
-            yield from pool.map(functools.partial(_render, folder=str(folder)), utterances, chunksize=4)
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        tempfile.TemporaryDirectory(prefix="espeak-") as scratch,
+        ProcessPoolExecutor(workers, spawn, _start, (scratch,)) as pool,
+    ):
+        with _one_thread_each(), _main_left_out():  # all workers start at the first task
+            renderings = pool.map(functools.partial(_render, folder=str(folder)), utterances, chunksize=4)
+        yield from renderings
 
 
 def speak_in_child(espeak: Espeak, utterance: Utterance) -> tuple[np.ndarray, list[Event]]:
@@ -123,6 +129,18 @@ def _pad(phones: list[Interval], duration: float) -> list[Interval]:
     padded[0] = padded[0]._replace(start=0.0)
     padded[-1] = padded[-1]._replace(end=duration)
     return padded
+
+
+@contextlib.contextmanager
+def _main_left_out() -> Iterator[None]:
+    """A spawned worker imports the caller's main module, and a recipe's brings torch along: hide where it came from."""
+    main = vars(sys.modules["__main__"])
+    before = {name: main.get(name) for name in ("__spec__", "__file__")}
+    main.update(dict.fromkeys(before))
+    try:
+        yield
+    finally:
+        main.update(before)
 
 
 @contextlib.contextmanager

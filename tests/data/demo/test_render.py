@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,23 @@ def test_a_child_reports_its_error(tmp_path: Path) -> None:
     fast = Utterance("x", "x", "train", "en", "f00", "hello", 400, 50, 50, 1, False)
     with pytest.raises(UserError, match=r"utterance x cannot be synthesised.*400"):
         list(render([fast], tmp_path, 1))
+
+
+@pytest.mark.usefixtures("espeak_installed")
+def test_workers_do_not_import_the_main_module_of_the_caller(tmp_path: Path) -> None:
+    script = tmp_path / "caller.py"
+    script.write_text(
+        f"from pathlib import Path\nPath({str(tmp_path)!r}, __name__).touch()\n"
+        "if __name__ == '__main__':\n"
+        "    from speechunits.data.demo.plan import Utterance\n"
+        "    from speechunits.data.demo.render import render\n"
+        "    said = Utterance('x', 'x', 'train', 'en', 'f00', 'hello', 170, 50, 50, 1, False)\n"
+        f"    print(list(render([said], Path({str(tmp_path)!r}), 1))[0].samples, __spec__, __file__)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    samples, spec, file = done.stdout.split()
+    assert int(samples) > 8000 and (spec, file) == ("None", str(script))
+    assert {path.name for path in tmp_path.glob("__*__")} == {"__main__"}
 
 
 def _accuracy(cuts: list[Any], shift: float) -> float:
