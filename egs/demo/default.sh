@@ -1,1 +1,1 @@
-preset=demo steps1=550 steps2=550 layer=3 clusters=100
+preset=demo steps1=500 steps2=500 layer=3 clusters=100

@@ -11,14 +11,14 @@ option() { case $1 in --quick|--long) size=${1#--} shifted=1 ;; *) return 1 ;; e
 cd "$(dirname "$0")/../.." && . tools/stages.sh
 begin "$@"
 here=egs/demo
-. "$here/$size.sh"
 suffix=${size/default/}
 exp=${exp:-exp/demo${suffix:+-$suffix}}
-corpus=$exp/corpus
+corpus=$exp/corpus more=()
+. "$here/$size.sh"
 
 # hubert OUT LABELS STEPS: one iteration on the units in LABELS
 hubert() {
-  recipe train conf/system/hubert_base.yaml conf/size/demo.yaml $here/train.yaml out="$1" \
+  recipe train conf/system/hubert_base.yaml conf/size/demo.yaml $here/train.yaml "${more[@]}" out="$1" \
     data.train="$2/train.jsonl.gz" data.valid="$2/valid.jsonl.gz" trainer.max_steps=$3 schedule.total=$3 "${overrides[@]}"
 }
 
