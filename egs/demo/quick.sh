@@ -1,1 +1,2 @@
-preset=quick steps1=150 steps2=150 layer=3 clusters=100
+preset=quick steps1=90 steps2=90 layer=3 clusters=100
+measure=('seeds=[0]' fit_frames=30000)

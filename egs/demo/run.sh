@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The whole job on a synthesised corpus: corpus, MFCC units, HuBERT twice, units, measures, report.
 #   egs/demo/run.sh            ten minutes on two cores        -> exp/demo/report.html
-#   egs/demo/run.sh --quick    three minutes                   -> exp/demo-quick/report.html
-#   egs/demo/run.sh --long     an hour, the better figures     -> exp/demo-long/report.html
+#   egs/demo/run.sh --quick    a short form, one k-means seed  -> exp/demo-quick/report.html
+#   egs/demo/run.sh --long     52 minutes, the better figures  -> exp/demo-long/report.html
 # Options: --stage N --stop-stage M (0 to 8), --exp DIR, and any key=value for the two trainings (optimizer.lr=1e-3).
 # Every stage is taken up where it stopped; delete its folder to make it anew.
 
@@ -13,7 +13,7 @@ begin "$@"
 here=egs/demo
 suffix=${size/default/}
 exp=${exp:-exp/demo${suffix:+-$suffix}}
-corpus=$exp/corpus more=()
+corpus=$exp/corpus more=() measure=()
 . "$here/$size.sh"
 
 # hubert OUT LABELS STEPS: one iteration on the units in LABELS
@@ -58,7 +58,7 @@ if stage 6 "units of the second iteration for every split"; then
   done_stage
 fi
 if stage 7 "measure MFCC, random weights and both iterations on unseen speakers"; then
-  recipe evaluate $here/evaluate.yaml out="$exp/evaluation" symbols="$corpus/phones.json" \
+  recipe evaluate $here/evaluate.yaml "${measure[@]}" out="$exp/evaluation" symbols="$corpus/phones.json" \
     data.fit="$corpus/speech/cuts_train_en.jsonl.gz" data.valid="$corpus/speech/cuts_valid_en.jsonl.gz" data.test="$corpus/speech/cuts_test_en.jsonl.gz" \
     systems.random.source.folder="$exp/hubert_it1/encoder" \
     systems.hubert_it1.source.folder="$exp/hubert_it1/encoder" systems.hubert_it2.source.folder="$exp/hubert_it2/encoder"
