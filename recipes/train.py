@@ -72,6 +72,8 @@ def train(
     parents = {datamodule.streams[field].fingerprint for field in fields}
     if init_from is not None:
         parents.add(start_from(learner.encoder, init_from))
+        if getattr(learner, "teacher", None) is not None:
+            learner.teacher.copy_student()
     vocab = next((t.vocab for t in targets if hasattr(t, "vocab")), None)
     module = TrainModule(
         learner,

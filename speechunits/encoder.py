@@ -15,10 +15,10 @@ from speechunits.part import Part, fill
 from speechunits.seq import Seq
 
 
-def layer_of(where: str) -> int | None:
-    """9 for "layer:9", None for any other place."""
-    kind, _, number = where.partition(":")
-    return int(number) if kind == "layer" and number.isdigit() else None
+def layer_of(where: str, kind: str = "layer") -> int | None:
+    """9 for "layer:9" ("ffn:9" for the kind "ffn"), None for any other place."""
+    name, _, number = where.partition(":")
+    return int(number) if name == kind and number.isdigit() else None
 
 
 @dataclass(frozen=True)
@@ -61,27 +61,31 @@ class Pass:
     aux: Mapping[str, Tensor] = field(default_factory=dict)
 
     def read(self, where: str) -> Seq:
-        """ "final", "layer:9", "branch:slow", "clean" or "seen", as (B, T, D).
+        """ "final", "layer:9", "ffn:9" (of a pass that kept it), "branch:slow", "clean" or "seen", as (B, T, D).
 
         Raises:
             ValueError: there is no such place.
         """
-        check_read(where, len(self.hidden.layers) - 1, self.hidden.branches)
+        check_read(where, len(self.hidden.layers) - 1, self.hidden.branches, bool(self.hidden.ffn))
         if (layer := layer_of(where)) is not None:
             return self.hidden.final.with_data(self.hidden.layers[layer])
+        if (layer := layer_of(where, "ffn")) is not None:
+            return self.hidden.final.with_data(self.hidden.ffn[layer - 1])
         if where.startswith("branch:"):
             return self.hidden.branches[where.removeprefix("branch:")]
         return {"final": self.hidden.final, "clean": self.clean, "seen": self.seen}[where]
 
 
-def check_read(where: str, depth: int, branches: Iterable[str] = ()) -> None:
-    """Whether ``where`` can be read of an encoder of ``depth`` layers.
+def check_read(where: str, depth: int, branches: Iterable[str] = (), ffn: bool = False) -> None:
+    """Whether ``where`` can be read of an encoder of ``depth`` layers, of its feed-forward parts where ``ffn``.
 
     Raises:
         ValueError: it cannot.
     """
     if (layer := layer_of(where)) is not None and layer > depth:
         raise ValueError(f"'{where}': the encoder has layers 0 to {depth}")
+    if ffn and (layer := layer_of(where, "ffn")) is not None and not 1 <= layer <= depth:
+        raise ValueError(f"'{where}': the encoder has blocks 1 to {depth}")
     if layer is None and where not in ("final", "clean", "seen", *(f"branch:{name}" for name in branches)):
         raise ValueError(f"'{where}' cannot be read; use final, layer:N, branch:NAME, clean or seen")
 
@@ -129,13 +133,14 @@ class SpeechEncoder(nn.Module):
         """Layers that can be read as ``layer:1`` ... ``layer:depth``."""
         return int(self.encoder.depth)
 
-    def check_read(self, where: str) -> None:
-        """Whether a pass will have ``where``: known before the first one.
+    def check_read(self, where: str, ffn: bool = False) -> None:
+        """Whether a pass (of a teacher, which keeps ``ffn``) will have ``where``: known before the first one.
 
         Raises:
             ValueError: it will not.
         """
-        check_read(where, self.depth, getattr(self.encoder, "branches", ()))
+        kept = ffn and getattr(self.encoder, "gives_ffn", False)
+        check_read(where, self.depth, getattr(self.encoder, "branches", ()), kept)
 
     @property
     def hop(self) -> Fraction:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from speechunits.encoder import SpeechEncoder
 from speechunits.objectives.passes import Passes
 from speechunits.part import Part, fill, fill_all
-from speechunits.protocols import Batch
+from speechunits.protocols import Batch, Shows
 from speechunits.seq import Seq
 from speechunits.stream import Stream
 from speechunits.term import Term
@@ -21,7 +21,7 @@ class SSLModel(nn.Module):
 
     Args:
         encoder: what is learned.
-        objectives: by name; filled with ``dim``, ``hop`` and ``streams``. Their terms are called ``name/term``.
+        objectives: by name; filled with ``dim``, ``depth``, ``hop`` and ``streams``. Their terms are called ``name/term``.
         teacher: filled with ``encoder``; sees the same audio unmasked.
         views: ``view(audio, draws)`` gives other audio of the same length; the student hears each, and only these. None
             given: it hears the audio itself.
@@ -42,12 +42,23 @@ class SSLModel(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.objectives = nn.ModuleDict(fill_all(objectives, dim=encoder.dim, hop=encoder.hop, streams=streams))
+        about = {"dim": encoder.dim, "hop": encoder.hop, "depth": encoder.depth, "streams": streams}
+        self.objectives = nn.ModuleDict(fill_all(objectives, **about))
         for name, objective in self.objectives.items():
             try:
                 encoder.check_read(getattr(objective, "read", "final"))
             except ValueError as error:
                 raise ValueError(f"objectives.{name}.read: {error}") from None
+            for where in getattr(objective, "teacher_reads", ()):
+                if teacher is None:
+                    raise ValueError(
+                        f"objectives.{name}.target reads '{where}' of a teacher, and there is none: add "
+                        "teacher: {_target_: speechunits.teacher.Teacher}"
+                    )
+                try:
+                    encoder.check_read(where, ffn=True)
+                except ValueError as error:
+                    raise ValueError(f"objectives.{name}.target: {error}") from None
         self.teacher = None if teacher is None else fill(teacher, encoder=encoder)
         self.views = nn.ModuleList(views)
 
@@ -76,8 +87,17 @@ class SSLModel(nn.Module):
         """One forward pass (see ``protocols.Trainable``)."""
         heard = enumerate(self.heard(batch))
         student = [self.encoder(audio, batch["draws"], f"mask:{i}") for i, audio in heard]
-        passes = Passes(student, None if self.teacher is None else self.teacher(batch["audio"]))
+        teacher = None
+        if self.teacher is not None:  # it hears the audio itself: what the frontend made of that serves both
+            teacher = self.teacher(batch["audio"], None if len(self.views) else student[0].clean)
+        passes = Passes(student, teacher)
         return {f"{n}/{k}": t for n, o in self.objectives.items() for k, t in o(passes, batch).items()}
+
+    def figures(self) -> dict[str, float]:
+        """Of every objective that has some, as ``name/figure`` (see ``protocols.Shows``)."""
+        return {
+            f"{n}/{k}": v for n, o in self.objectives.items() if isinstance(o, Shows) for k, v in o.figures().items()
+        }
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> dict[str, Seq]:

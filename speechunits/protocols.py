@@ -45,3 +45,21 @@ class Stepped(Protocol):
     def on_step(self, step: int, root: nn.Module) -> None:
         """Called once after update number ``step`` (1 for the first) on every module of ``root`` that has it."""
         ...
+
+
+@runtime_checkable
+class Forgets(Protocol):
+    """State gathered by forward passes for the update."""
+
+    def forget(self) -> None:
+        """Called on every module that has it when the update was left out (loss or gradient not finite)."""
+        ...
+
+
+@runtime_checkable
+class Shows(Protocol):
+    """Figures that are no means over frames."""
+
+    def figures(self) -> dict[str, float]:
+        """Of the last update; called on all ranks at the updates that are logged."""
+        ...

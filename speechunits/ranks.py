@@ -51,6 +51,13 @@ def broadcast(x: Tensor, source: int) -> Tensor:
     return x
 
 
+def add(x: Tensor) -> Tensor:
+    """The sum of every rank's ``x``, written into everyone's ``x``."""
+    if world() > 1:
+        dist.all_reduce(x)
+    return x
+
+
 def gather(x: Tensor) -> list[Tensor]:
     """Every rank's ``x`` (of one shape and type), by rank, on its device."""
     if world() == 1:

@@ -20,9 +20,11 @@ class Hidden:
         final: the encoder's output (after a final norm, if it has one).
         branches: outputs at other rates, by name.
         state: for streaming encoders; None offline.
+        ffn: what the feed-forward part of each block added, (B, T, D) each; [0] is the first block's. Empty unless asked.
     """
 
     layers: tuple[Tensor, ...]
     final: Seq
     branches: Mapping[str, Seq] = field(default_factory=dict)
     state: Any = None
+    ffn: tuple[Tensor, ...] = ()

@@ -25,10 +25,12 @@ class TransformerEncoder(nn.Module):
         dropout, attention_dropout, activation_dropout, init: see ``TransformerLayer``.
         layerdrop: probability of skipping a layer in training.
         norm_first: LayerNorm before each part and at the end (large) instead of after each residual and at the start.
-        positions: module of (B, T, D) -> (B, T, D), filled with ``dim``; default ``ConvPositions()``.
+        positions: module of (B, T, D), zero on padding, and (B, T) valid or None -> (B, T, D), filled with ``dim``;
+            default ``ConvPositions()``.
     """
 
     left_context = right_context = None  # unlimited: this encoder sees the whole utterance
+    gives_ffn = True
 
     def __init__(
         self,
@@ -54,26 +56,32 @@ class TransformerEncoder(nn.Module):
             for _ in range(depth)
         )
 
-    def forward(self, x: Seq, cond: Seq | None = None, state: None = None, depth: int | None = None) -> Hidden:
+    def forward(
+        self, x: Seq, cond: Seq | None = None, state: None = None, depth: int | None = None, ffn: bool = False
+    ) -> Hidden:
         """(B, T, dim) -> Hidden.
 
         Args:
             cond, state: not used by this encoder.
             depth: stop after this many layers (``final`` is then the last one computed, without a final norm).
+            ffn: keep ``Hidden.ffn`` (not with layers dropped in training: their places would be missing).
         """
         keys: Tensor | None = None
+        valid: Tensor | None = None
         y = x.data
         if x.data.is_cuda or bool((x.lengths != x.data.size(1)).any()):  # on a GPU the question would cost a sync
             valid = x.valid
             keys, y = valid[:, None, None, :], y * valid[..., None].to(y.dtype)
-        y = y + self.positions(y)
+        y = y + self.positions(y, valid)
         if not self.norm_first:
             y = self.norm(y)
         y = self.dropout(y)
-        layers = [y]
+        layers, added = [y], []
         for layer in self.layers[:depth]:
             if not (self.training and self.layerdrop and float(torch.rand(())) < self.layerdrop):
-                y = layer(y, keys)
+                y, more = layer(y, keys)
+                if ffn:
+                    added.append(more)
             layers.append(y)
         final = self.norm(y) if self.norm_first and depth is None else y
-        return Hidden(tuple(layers), x.with_data(final))
+        return Hidden(tuple(layers), x.with_data(final), ffn=tuple(added))

@@ -28,7 +28,7 @@ class ConvPositions(nn.Module):
         self.conv = weight_norm(conv, dim=2)
         self.drop_last = kernel % 2 == 0
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D), zero on padding -> (B, T, D) to add."""
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """(B, T, D), zero on padding -> (B, T, D) to add. ``valid`` is not needed here."""
         y = self.conv(x.transpose(1, 2))
         return F.gelu(y[:, :, :-1] if self.drop_last else y).transpose(1, 2)

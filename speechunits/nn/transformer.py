@@ -47,10 +47,12 @@ class TransformerLayer(nn.Module):
         """(B, T, D) -> (B, T, D), before the residual."""
         return self.dropout(self.down(self.activation_dropout(F.gelu(self.up(x)))))
 
-    def forward(self, x: Tensor, keys: Tensor | None = None) -> Tensor:
-        """(B, T, D), keys (B, 1, 1, T) bool or None -> (B, T, D)."""
+    def forward(self, x: Tensor, keys: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, T, D), keys (B, 1, 1, T) bool or None -> the output and what the feed-forward part added, both (B, T, D)."""
         if self.norm_first:
             x = x + self.dropout(self.attention(self.attention_norm(x), keys))
-            return x + self.feed_forward(self.ffn_norm(x))
+            added = self.feed_forward(self.ffn_norm(x))
+            return x + added, added
         x = self.attention_norm(x + self.dropout(self.attention(x, keys)))
-        return self.ffn_norm(x + self.feed_forward(x))
+        added = self.feed_forward(x)
+        return self.ffn_norm(x + added), added

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from speechunits import ranks
 from speechunits.errors import UserError
 from speechunits.metrics.measure import Measure
-from speechunits.protocols import Batch, Predicts, Stepped, Trainable
+from speechunits.protocols import Batch, Forgets, Predicts, Shows, Stepped, Trainable
 from speechunits.term import Term, add, loss
 from speechunits.train.alarms import Alarms
 from speechunits.train.gradients import sum_over_ranks
@@ -213,6 +213,9 @@ class TrainModule(lightning.LightningModule):
             self.alarms.loss_scale(scaler.get_scale(), self.step)
         optimizer.zero_grad(set_to_none=True)
         if not finite:
+            for module in self.model.modules():
+                if isinstance(module, Forgets):
+                    module.forget()
             self._reject(float(total), size)
             return total, None
         self._rejected_in_a_row = 0
@@ -256,6 +259,8 @@ class TrainModule(lightning.LightningModule):
             if key.startswith("num "):
                 name = key.removeprefix("num ")
                 figures[f"train/{name}"] = num / max(found[f"den {name}"], 1.0)
+        if isinstance(self.model, Shows):
+            figures |= {f"train/{name}": value for name, value in self.model.figures().items()}
         self.alarms(figures, self.step)
         self.report(figures)
         self.reported = self.step

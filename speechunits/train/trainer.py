@@ -76,6 +76,7 @@ def build_trainer(
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.* is deprecated")  # lightning's own
+    warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode at the start of training")  # teachers
     stop = Stop(max_steps, max_seconds)
     keep = KeepCheckpoints(Path(folder) / "checkpoints", checkpoint_every, keep_last, best, largest_is_best)
     return Trainer(

@@ -39,12 +39,12 @@ def close(a: dict[str, Any], b: dict[str, Any]) -> None:
     assert b["figures"] == pytest.approx(a["figures"], rel=1e-12, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", ["exact", "empty", "poisoned"])
+@pytest.mark.parametrize("name", ["exact", "empty", "poisoned", "distilled"])
 def test_two_ranks_take_the_steps_of_one(name: str, pair: dict[str, list[Any]], tmp_path: Path) -> None:
     one = two_ranks.outcome(two_ranks.RUNS[name](tmp_path))
     for rank in pair[name]:
         close(one, rank)
-    steps, rejected = {"exact": (9, 0), "empty": (2, 0), "poisoned": (2, 1)}[name]
+    steps, rejected = {"exact": (9, 0), "distilled": (9, 0), "empty": (2, 0), "poisoned": (2, 1)}[name]
     assert (one["step"], one["rejected"]) == (steps, rejected)
 
 

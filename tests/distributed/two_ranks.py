@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from speechunits.train.module import TrainModule
+from tests.train.distilled import exact as exact_distilled
 from tests.train.test_validation import Largest
 from tests.train.tiny import Tiny, TinyData, batch, train
 
@@ -76,6 +77,12 @@ def poisoned(folder: Path, **trainer: Any) -> TrainModule:
     return train(folder, 2, ByRank(windows), double, **trainer)  # type: ignore[arg-type]
 
 
+def distilled(folder: Path, **trainer: Any) -> TrainModule:
+    """A moving teacher and codebooks that gather over micro-batches and ranks."""
+    data = TinyData(accumulate=4 // trainer.get("devices", 1), dtype=torch.float64, valid=3)
+    return train(folder, 9, data, exact_distilled, **trainer)  # type: ignore[arg-type]
+
+
 NOISY = partial(Tiny, dropout=0.4, skip=0.5)
 
 
@@ -97,7 +104,7 @@ def killed(folder: Path, **trainer: Any) -> TrainModule:
     return kill.module
 
 
-RUNS = {run.__name__: run for run in (exact, empty, poisoned, whole, resumed, killed)}
+RUNS = {run.__name__: run for run in (exact, empty, poisoned, distilled, whole, resumed, killed)}
 SLOW = ("train/audio_seconds_per_second", "train/loader_wait")
 
 

@@ -171,3 +171,28 @@ def test_predicted_codes():
     assert codes.data.shape == (2, 9, 2) and codes.hop == HOP
     assert torch.equal(codes.data[0], torch.stack([s[0].argmax(-1) for s in scores], -1))
     assert (codes.data[1, 6:] == -1).all()
+
+
+def test_perplexities_are_those_of_the_last_update() -> None:
+    objective, view = make(LinearHead, (5, 3)), look((40, 30))
+    batch = units(view, (5, 3))
+    objective.on_step(1, objective)
+    assert objective.figures() == {"target_perplexity": 1.0, "answer_perplexity": 1.0}  # nothing scored: nothing known
+    for kept in (False, True):
+        objective(Passes([view]), batch)
+        objective(Passes([view]), batch)  # two micro-batches
+        objective.on_step(2, objective) if kept else objective.forget()
+    where = view.frames.masked
+    answers = [s.argmax(-1).numpy() for s in objective.head(view.read("final").data[where])]
+    truths = [batch["units"].data[where][:, k].numpy() for k in range(2)]
+
+    def perplexity(columns: Sequence[Any]) -> float:
+        shares = [np.unique(c, return_counts=True)[1] / len(c) for c in columns]
+        return float(np.mean([2 ** -(p * np.log2(p)).sum() for p in shares]))
+
+    expected = {"target_perplexity": perplexity(truths), "answer_perplexity": perplexity(answers)}
+    assert objective.figures() == pytest.approx(expected, rel=1e-9)
+    assert objective.figures() == pytest.approx(expected, rel=1e-9)  # asking changes nothing
+    objective.eval()(Passes([view]), batch)
+    objective.on_step(3, objective)
+    assert objective.figures()["target_perplexity"] == 1.0  # validation is not counted

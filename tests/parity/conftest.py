@@ -21,7 +21,8 @@ CHANNELS, KERNELS, STRIDES = 16, (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
 
 
 def _model(*overrides: str, system: str = "base", toy: bool = True, vocab: int = VOCAB) -> SSLModel:
-    tree = load(f"system/hubert_{system}.yaml", *(["size/toy.yaml"] if toy else []), *overrides)["model"]
+    small = ["size/toy.yaml", "model.objectives.units.head.features=8"] if toy else []
+    tree = load(f"system/hubert_{system}.yaml", *small, *overrides)["model"]
     return build(tree, streams={"units": Stream(Fraction(1, 50), (vocab,), "random")})
 
 

@@ -15,6 +15,7 @@ import torch
 from speechunits.errors import UserError
 from speechunits.train.callbacks.stop import Stop
 from speechunits.train.checkpoint import FolderCheckpointIO, newest_whole
+from tests.train.distilled import distilled
 from tests.train.tiny import Each, Tiny, TinyData, rows, train
 
 NOISY = partial(Tiny, dropout=0.4, skip=0.3)
@@ -51,6 +52,18 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, at: int, workers: int, siz
         # the interrupted run validated at its end, as every run does; all else is the same
         assert {k: v for k, v in table[row["step"]].items() if k in row} == row
     assert sorted(table) == [float(n) for n in range(1, 13)]
+
+
+def test_a_teacher_and_its_codebooks_resume_too(tmp_path: Path) -> None:
+    model = partial(distilled, dropout=0.3)
+    whole = train(tmp_path / "whole", 8, TinyData(), model, **EVERY)
+    train(tmp_path / "parts", 3, TinyData(), model, **EVERY)
+    rest = train(tmp_path / "parts", 8, TinyData(), model, resume=checkpoint(tmp_path / "parts", 3), **EVERY)
+    same(whole, rest)
+    quantizer = rest.model.objectives["units"].target.quantizer
+    assert not quantizer.counts.eq(1).all() and int(rest.model.teacher.step) == 8
+    figures = rows(tmp_path / "parts")[-2]
+    assert 1 <= figures["train/units/target_perplexity"] <= 5 and 1 <= figures["train/units/answer_perplexity"] <= 5
 
 
 def test_optimizer_state_is_the_uninterrupted_one(tmp_path: Path) -> None:
