@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole job on a synthesised corpus: corpus, MFCC units, HuBERT twice, units, measures, report.
 #   egs/demo/run.sh            ten minutes on two cores        -> exp/demo/report.html
-#   egs/demo/run.sh --quick    a short form, one k-means seed  -> exp/demo-quick/report.html
+#   egs/demo/run.sh --quick    three minutes, smaller corpus    -> exp/demo-quick/report.html
 #   egs/demo/run.sh --long     52 minutes, the better figures  -> exp/demo-long/report.html
 # Options: --stage N --stop-stage M (0 to 8), --exp DIR, and any key=value for the two trainings (optimizer.lr=1e-3).
 # Every stage is taken up where it stopped; delete its folder to make it anew.
