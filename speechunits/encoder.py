@@ -82,11 +82,13 @@ def check_read(where: str, depth: int, branches: Iterable[str] = (), ffn: bool =
     Raises:
         ValueError: it cannot.
     """
-    if (layer := layer_of(where)) is not None and layer > depth:
+    layer, block = layer_of(where), layer_of(where, "ffn") if ffn else None
+    if layer is not None and layer > depth:
         raise ValueError(f"'{where}': the encoder has layers 0 to {depth}")
-    if ffn and (layer := layer_of(where, "ffn")) is not None and not 1 <= layer <= depth:
+    if block is not None and not 1 <= block <= depth:
         raise ValueError(f"'{where}': the encoder has blocks 1 to {depth}")
-    if layer is None and where not in ("final", "clean", "seen", *(f"branch:{name}" for name in branches)):
+    whole = ("final", "clean", "seen", *(f"branch:{name}" for name in branches))
+    if layer is None and block is None and where not in whole:
         raise ValueError(f"'{where}' cannot be read; use final, layer:N, branch:NAME, clean or seen")
 
 

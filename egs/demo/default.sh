@@ -1,1 +1,1 @@
-preset=demo steps1=500 steps2=500 layer=3 clusters=100
+preset=demo steps1=500 steps2=500 steps_dinosr=1000 layer=3 clusters=100

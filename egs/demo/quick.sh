@@ -1,2 +1,2 @@
-preset=quick steps1=90 steps2=90 layer=3 clusters=100
+preset=quick steps1=90 steps2=90 steps_dinosr=180 layer=3 clusters=100
 measure=('seeds=[0,1]' fit_frames=30000)

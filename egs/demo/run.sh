@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The whole job on a synthesised corpus: corpus, MFCC units, HuBERT twice, units, measures, report.
+# The whole job on a synthesised corpus: corpus, MFCC units, HuBERT twice, units, DinoSR, measures, report.
 #   egs/demo/run.sh            ten minutes on two cores        -> exp/demo/report.html
 #   egs/demo/run.sh --quick    three minutes, smaller corpus    -> exp/demo-quick/report.html
 #   egs/demo/run.sh --long     52 minutes, the better figures  -> exp/demo-long/report.html
-# Options: --stage N --stop-stage M (0 to 8), --exp DIR, and any key=value for the two trainings (optimizer.lr=1e-3).
+# Options: --stage N --stop-stage M (0 to 9), --exp DIR, and any key=value for the three trainings (optimizer.lr=1e-3).
 # Every stage is taken up where it stopped; delete its folder to make it anew.
 
-name=demo stages=8 size=default
+name=demo stages=9 size=default
 option() { case $1 in --quick|--long) size=${1#--} shifted=1 ;; *) return 1 ;; esac; }
 cd "$(dirname "$0")/../.." && . tools/stages.sh
 begin "$@"
@@ -16,10 +16,10 @@ exp=${exp:-exp/demo${suffix:+-$suffix}}
 corpus=$exp/corpus more=() measure=()
 . "$here/$size.sh"
 
-# hubert OUT LABELS STEPS: one iteration on the units in LABELS
-hubert() {
-  recipe train conf/system/hubert_base.yaml conf/size/demo.yaml $here/train.yaml "${more[@]}" out="$1" \
-    data.train="$2/train.jsonl.gz" data.valid="$2/valid.jsonl.gz" trainer.max_steps=$3 schedule.total=$3 "${overrides[@]}"
+# pretrain SYSTEM OUT TRAIN VALID STEPS ...: any system of conf/system at the demo's size
+pretrain() {
+  recipe train "conf/system/$1.yaml" conf/size/demo.yaml $here/train.yaml "${more[@]}" out="$2" \
+    data.train="$3" data.valid="$4" trainer.max_steps="$5" "${@:6}" "${overrides[@]}"
 }
 
 if stage 0 "synthesise the corpus"; then
@@ -36,7 +36,7 @@ if stage 2 "MFCC units of the training and validation speech"; then
   done_stage
 fi
 if stage 3 "HuBERT, first iteration, on MFCC units"; then
-  hubert "$exp/hubert_it1" "$exp/units_mfcc" $steps1
+  pretrain hubert_base "$exp/hubert_it1" "$exp/units_mfcc/train.jsonl.gz" "$exp/units_mfcc/valid.jsonl.gz" $steps1 schedule.total=$steps1
   done_stage
 fi
 if stage 4 "k-means on layer $layer of the first iteration, and its units"; then
@@ -47,7 +47,7 @@ if stage 4 "k-means on layer $layer of the first iteration, and its units"; then
   done_stage
 fi
 if stage 5 "HuBERT, second iteration, on those units"; then
-  hubert "$exp/hubert_it2" "$exp/units_it1" $steps2
+  pretrain hubert_base "$exp/hubert_it2" "$exp/units_it1/train.jsonl.gz" "$exp/units_it1/valid.jsonl.gz" $steps2 schedule.total=$steps2
   done_stage
 fi
 if stage 6 "units of the second iteration for every split"; then
@@ -57,14 +57,20 @@ if stage 6 "units of the second iteration for every split"; then
     cuts.valid="$corpus/speech/cuts_valid_en.jsonl.gz" cuts.test="$corpus/speech/cuts_test_en.jsonl.gz"
   done_stage
 fi
-if stage 7 "measure MFCC, random weights and both iterations on unseen speakers"; then
+if stage 7 "DinoSR, which needs no units to begin with"; then
+  pretrain dinosr_base "$exp/dinosr" "$corpus/speech/cuts_train_en.jsonl.gz" "$corpus/speech/cuts_valid_en.jsonl.gz" \
+    $steps_dinosr conf/size/demo_dinosr.yaml schedule.hold=$((steps_dinosr * 47 / 100)) schedule.decay=$((steps_dinosr / 2))
+  done_stage
+fi
+if stage 8 "measure MFCC, random weights and all trained systems on unseen speakers"; then
   recipe evaluate $here/evaluate.yaml "${measure[@]}" out="$exp/evaluation" symbols="$corpus/phones.json" \
     data.fit="$corpus/speech/cuts_train_en.jsonl.gz" data.valid="$corpus/speech/cuts_valid_en.jsonl.gz" data.test="$corpus/speech/cuts_test_en.jsonl.gz" \
     systems.random.source.folder="$exp/hubert_it1/encoder" \
-    systems.hubert_it1.source.folder="$exp/hubert_it1/encoder" systems.hubert_it2.source.folder="$exp/hubert_it2/encoder"
+    systems.hubert_it1.source.folder="$exp/hubert_it1/encoder" systems.hubert_it2.source.folder="$exp/hubert_it2/encoder" \
+    systems.dinosr.source.folder="$exp/dinosr/encoder"
   done_stage
 fi
-if stage 8 "report"; then
+if stage 9 "report"; then
   recipe report $here/report.yaml out="$exp/report" exp="$exp"
   done_stage
   echo "$name took $((SECONDS - begun)) s: open $exp/report.html"

@@ -22,8 +22,8 @@ class OnlineClusters(nn.Module):
         size: V.
         decay: a.
         revive_after: a code that nobody chose in so many updates becomes the twin of the most popular one, moved by a
-            hundredth of its length in a random direction, and the two share its sums and counts; None = codes may die,
-            as in the paper.
+            hundredth of its length in a random direction and a hundredth of its weight, so that it goes at once to
+            the vectors it wins; several share the most popular ones. None = codes may die, as in the paper.
         dim: features of a vector, supplied by the parent.
         codebooks: K, supplied by the parent.
     """
@@ -98,10 +98,12 @@ class OnlineClusters(nn.Module):
 
     def _revive(self, step: int) -> None:
         draws = torch.Generator().manual_seed(step)  # the same on all ranks
+        popular = self.counts.clone()
         for k, v in (self.idle >= self.revive_after).nonzero().tolist():
-            top = int(self.counts[k].argmax())
-            direction = nn.functional.normalize(torch.randn(self.sums.size(-1), generator=draws), dim=0).to(self.sums)
-            self.counts[k, top], self.sums[k, top] = self.counts[k, top] / 2, self.sums[k, top] / 2
-            self.counts[k, v] = self.counts[k, top]
-            self.sums[k, v] = self.sums[k, top] + 0.01 * self.sums[k, top].norm() * direction
+            top = int(popular[k].argmax())
+            popular[k, top] = popular[k, v] = popular[k, top] / 2
+            code = self.sums[k, top] / self.counts[k, top]
+            direction = nn.functional.normalize(torch.randn(code.numel(), generator=draws), dim=0).to(code)
+            self.counts[k, v] = 0.01 * self.counts[k, top]
+            self.sums[k, v] = self.counts[k, v] * (code + 0.01 * code.norm() * direction)
             self.idle[k, v] = 0

@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
@@ -29,7 +26,7 @@ from speechunits.errors import UserError
 from speechunits.report.results import read_results
 
 ROOT = Path(__file__).resolve().parents[2]
-HUBERT = "egs/librispeech/hubert"
+HUBERT, DINOSR = "egs/librispeech/hubert", "egs/librispeech/dinosr"
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 
 
@@ -39,31 +36,6 @@ def script(path: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs a script of a checkout that is set up already: with this Python, and without looking for packages."""
-    root = tmp_path / "checkout"
-    (root / "tools").mkdir(parents=True)
-    for name in ("egs", "conf", "recipes", "speechunits"):
-        (root / name).symlink_to(ROOT / name)
-    (root / "tools" / "stages.sh").symlink_to(ROOT / "tools" / "stages.sh")
-    (root / "tools" / "setup.sh").write_text("#!/bin/sh\n")
-    (root / "tools" / "setup.sh").chmod(0o755)
-    (root / ".venv").symlink_to(Path(sys.executable).parent.parent)
-
-    def run(command: str, *arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [str(root / command), *map(str, arguments)], env=env, capture_output=True, text=True, timeout=600
-        )
-        assert done.returncode == code, (
-            f"{command} gave {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        )
-        return done
-
-    return run
 
 
 def noise(path: Path, seconds: float, rate: int, random: np.random.Generator) -> None:
@@ -307,10 +279,27 @@ def test_hubert_from_first_to_last_stage(shell: Callable, excerpt: Path, tmp_pat
     assert pure == {"mfcc", "hubert_it1", "hubert_it2"}
 
 
+@pytest.mark.slow
+def test_dinosr_from_first_to_last_stage(shell: Callable, excerpt: Path, tmp_path: Path) -> None:
+    exp = tmp_path / "exp"
+    small = ["trainer.max_steps=2", "trainer.validate_every=2", "data.max_seconds=6", "log_every=1"]
+    said = shell(f"{DINOSR}/run.sh", "--corpus-dir", excerpt, "--toy", "--every", "1", "--exp", exp, *small)
+    stages = [line for line in said.stdout.splitlines() if line.startswith("== stage ")]
+    assert [line.split()[2] for line in stages] == [f"{i}:" for i in range(6)]
+    for split, count in (("train", 9), ("valid", 1)):
+        cuts = open_cuts(exp / "units" / f"{split}.jsonl.gz")
+        assert len(cuts) == count and cuts.streams["units"].vocab == (20,)
+    encoder = store.read_meta(exp / "dinosr" / "encoder")
+    assert encoder["steps"] == 2
+    assert store.read_meta(exp / "km" / "tokenizer")["derived_from"] == [encoder["fingerprint"]]
+    found = {(r["system"], r["metric"]) for r in read_results(exp / "results.json")["rows"]}
+    assert {("dinosr", m) for m in ("usage", "bitrate", "run_ms")} <= found
+
+
 # ------------------------------------------------------------------------------------------------ mistakes
 
 
-@pytest.mark.parametrize("recipe", ["egs/fsdd/run.sh", f"{HUBERT}/run.sh"])
+@pytest.mark.parametrize("recipe", ["egs/fsdd/run.sh", f"{HUBERT}/run.sh", f"{DINOSR}/run.sh"])
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -325,7 +314,7 @@ def test_mistakes_on_the_command_line(shell: Callable, recipe: str, arguments: l
     assert says in shell(recipe, *arguments, code=2).stderr
 
 
-@pytest.mark.parametrize("recipe", ["egs/fsdd/run.sh", f"{HUBERT}/run.sh"])
+@pytest.mark.parametrize("recipe", ["egs/fsdd/run.sh", f"{HUBERT}/run.sh", f"{DINOSR}/run.sh"])
 def test_help_is_the_head_of_the_script(shell: Callable, recipe: str) -> None:
     said = shell(recipe, "--help").stdout
     assert f"  {recipe} --corpus-dir" in said and "--stage N --stop-stage M" in said and "#" not in said

@@ -33,16 +33,18 @@ def codes(made: SSLModel, items: dict[str, Any]) -> Seq:
     return made.objectives["units"].target(Passes([student], made.teacher(items["audio"])), items)  # type: ignore[no-any-return]
 
 
-def test_vectors_are_the_normalised_outputs_of_the_top_blocks() -> None:
-    made = model("model.objectives.units.target.top=1").eval()
+@pytest.mark.parametrize("place", ["ffn", "layer"])
+def test_vectors_are_the_normalised_outputs_of_the_top_blocks(place: str) -> None:
+    made = model("model.objectives.units.target.top=1", f"model.objectives.units.target.place={place}").eval()
     target = made.objectives["units"].target
-    assert target.reads == ["ffn:2"] and target.vocab == (256,)
+    assert target.reads == [f"{place}:2"] and target.vocab == (256,)
     x = audio()
     look = made.teacher(x)
     found = codes(made, batch(x, "a", "b"))
     book = target.quantizer.codes[0]
     for i, n in enumerate(look.hidden.final.lengths.tolist()):
-        vectors = F.instance_norm(look.hidden.ffn[1][i, :n].T[None])[0].T
+        output = look.hidden.ffn[1] if place == "ffn" else look.hidden.layers[2]
+        vectors = F.instance_norm(output[i, :n].T[None])[0].T
         assert torch.equal(found.data[i, :n, 0], torch.cdist(vectors, book).argmin(1))
         assert (found.data[i, n:] == -1).all()
 

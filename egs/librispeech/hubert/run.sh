@@ -8,17 +8,8 @@
 # alignments: adds PNMI and ABX), and any key=value for the two trainings (trainer.devices=8 data.accumulate=4).
 # Every stage is taken up where it stopped; delete its folder to make it anew.
 
-name=librispeech-hubert stages=8 size=full corpus= phones= thin=
-option() {
-  case $1 in
-    --excerpt|--toy) size=${1#--} shifted=1 ;;
-    --corpus-dir) [ -n "${2:-}" ] || die "--corpus-dir takes a folder"; corpus=$(place "$2") shifted=2 ;;
-    --every) [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die "--every takes a number from 1"; thin=$2 shifted=2 ;;
-    --phones) [ -n "${2:-}" ] || die "--phones takes a CTM file"; phones=$(place "$2") shifted=2 ;;
-    *) return 1 ;;
-  esac
-}
-cd "$(dirname "$0")/../../.." && . tools/stages.sh
+name=librispeech-hubert stages=8
+cd "$(dirname "$0")/../../.." && . egs/librispeech/corpus.sh
 begin "$@"
 here=egs/librispeech/hubert
 . $here/$size.sh
@@ -31,32 +22,8 @@ hubert() {
     data.train="$2/train.jsonl.gz" data.valid="$2/valid.jsonl.gz" \
     trainer.max_steps="$3" schedule.total="$3" schedule.warmup=$(($3 * 8 / 100)) "${overrides[@]}"
 }
-# units OUT TOKENIZER: units of every split
-units() {
-  local cuts=()
-  for split in train valid test; do
-    if [ -f "$data/cuts_$split.jsonl.gz" ]; then cuts+=("cuts.$split=$data/cuts_$split.jsonl.gz"); fi
-  done
-  recipe extract_units out="$1" tokenizer="$2/tokenizer" "${cuts[@]}" "${@:3}"
-}
 
-if stage 0 "download"; then
-  if [ -n "$corpus" ]; then
-    echo "--corpus-dir is given: nothing to download"
-  elif [ $size = full ]; then
-    lhotse download librispeech --full data/librispeech
-  else
-    die "--$size needs --corpus-dir DIR"
-  fi
-  done_stage
-fi
-corpus=${corpus:-data/librispeech}
-if stage 1 "manifests, validation speakers, length index"; then
-  [ -f "$data/.done" ] || python $here/local/prepare.py --corpus-dir "$corpus" --out "$data" --every ${thin:-$every} \
-    ${phones:+--phones "$phones"}
-  touch "$data/.done"
-  done_stage
-fi
+corpus_stages
 if stage 2 "k-means on MFCC, and its units"; then
   recipe fit_units $here/mfcc.yaml out="$exp/km_mfcc" cuts="$data/cuts_train.jsonl.gz" fitter.size=$clusters1 \
     "${fit[@]}"

@@ -1,0 +1,4 @@
+# The size, the corpus and as many updates as both iterations of egs/librispeech/hubert --excerpt.
+configs=(conf/size/demo.yaml conf/size/demo_dinosr.yaml $hubert/excerpt.yaml model.encoder.frontend.normalize=mean)
+every=1 steps=1600 layer=1 clusters=100
+fit=(share=1.0) read=() gpu=()
