@@ -67,7 +67,7 @@ def metrics_by_layer(rows: Sequence[Row], metrics: Sequence[str], split: str, co
     figure = Figure(
         figsize=(2.0 + 4.4 * columns, 0.4 + 3.1 * rank + 0.22 * -(-entries // columns)), layout="constrained"
     )
-    legend: dict[str, Any] = {}
+    legend: dict[str, tuple[int, Any]] = {}  # name -> seeds, at most, and what was drawn with them
     grid = figure.subplots(rank, columns, squeeze=False).ravel()
     for axes, (metric, lines) in zip(grid, panels.items(), strict=False):
         _panel(axes, lines, colours, legend)
@@ -75,16 +75,18 @@ def metrics_by_layer(rows: Sequence[Row], metrics: Sequence[str], split: str, co
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=columns)
+    labels = [f"{name} ({seeds} seeds)" if seeds > 1 else name for name, (seeds, _) in legend.items()]
+    figure.legend([made for _, made in legend.values()], labels, loc="outside lower center", ncols=columns)
     return figure
 
 
-def _panel(axes: Axes, lines: Mapping[str, Line], colours: Mapping[str, str], legend: dict[str, Any]) -> None:
+def _panel(
+    axes: Axes, lines: Mapping[str, Line], colours: Mapping[str, str], legend: dict[str, tuple[int, Any]]
+) -> None:
     mark = marks(colours)
     drawn_levels: dict[str, int] = {}
     for name, line in lines.items():
         seeds = max(map(len, line.values.values()))
-        label = f"{name} ({seeds} seeds)" if seeds > 1 else name
         if line.level:
             nth = drawn_levels[line.system] = drawn_levels.get(line.system, 0) + 1
             mean = statistics.fmean(*line.values.values())
@@ -97,4 +99,5 @@ def _panel(axes: Axes, lines: Mapping[str, Line], colours: Mapping[str, str], le
                 where, means, spread if seeds > 1 else None, color=colours[line.system], marker=mark[line.system],
                 ms=4.5, lw=1.6, capsize=2.5, elinewidth=1,
             )  # fmt: skip
-        legend.setdefault(label, made)
+        if seeds > legend.get(name, (0, None))[0]:
+            legend[name] = seeds, made

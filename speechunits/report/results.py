@@ -106,7 +106,8 @@ def summarise(rows: Iterable[Row], split: str = "test") -> dict[str, dict[str, S
     Where one seed of a system has several rows of one metric, what tells them apart joins its name: "hubert, layer 5".
     """
     values: dict[str, dict[str, list[float]]] = {}
-    for name, row in named([row for row in rows if row["split"] == split]):
+    # a figure of two systems (CKA) has no place in a table of systems
+    for name, row in named([row for row in rows if row["split"] == split and "other_system" not in row]):
         of_system = values.setdefault(name, {})
         if row["value"] is not None:
             of_system.setdefault(row["metric"], []).append(float(row["value"]))

@@ -14,10 +14,12 @@ from speechunits.report.claim import Claim
 from speechunits.report.curves import training_curves
 from speechunits.report.examples import Examples
 from speechunits.report.heat_map import unit_phone_map
+from speechunits.report.layer_table import by_candidate, decisions, layer_table
 from speechunits.report.layers import layered, metrics_by_layer
 from speechunits.report.markup import checked, paragraph, picture, player, subtitle, table
 from speechunits.report.page import Section
 from speechunits.report.results import summarise
+from speechunits.report.similarity import cka_matrix, similarity_map
 from speechunits.report.tiers import runs, spectrogram_with_tiers
 from speechunits.report.training_table import read_training_table
 from speechunits.report.usage import codebook_usage
@@ -50,14 +52,21 @@ def training_section(runs_of: Mapping[str, str | Path], colours: Colours, log_st
 
 
 def layers_section(results: Mapping[str, Any], colours: Colours) -> Section:
-    """A picture for every split on which metrics were measured at several layers."""
+    """For every split on which metrics were measured at several layers: which to cluster, table, pictures."""
     rows, body = results["rows"], ""
     for split in dict.fromkeys(row["split"] for row in rows):
         if metrics := layered(rows, split):
+            figures = by_candidate(rows, split)
+            body += "".join(paragraph(f"{sentence}.") for sentence in decisions(figures))
+            body += table(*layer_table(figures))
+            body += paragraph(f"Measured on {split}; * = the best of its system.")
             caption = (
                 f"By layer on {split}; bars: ± one standard deviation over seeds; level lines: systems with one figure."
             )
             body += picture(metrics_by_layer(rows, metrics, split, colours), caption)
+        if len(cka_matrix(rows, split)[0]):
+            caption = f"Linear CKA on {split}: 1 = the same space, whatever its axes."
+            body += picture(similarity_map(rows, split), caption)
     return Section("Layers", body)
 
 

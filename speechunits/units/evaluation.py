@@ -20,6 +20,7 @@ from speechunits.quantizers.kmeans_fitter import KMeansFitter
 from speechunits.seq import Seq, pad
 from speechunits.units.corpus import Corpus
 from speechunits.units.feature_bank import FeatureBank
+from speechunits.units.layer_analysis import LayerAnalysis
 from speechunits.views.add_noise import AddNoise
 
 LAYER_PAIRS = 400_000  # ABX comparisons of each candidate: a tenth of those of the chosen one
@@ -36,6 +37,7 @@ class Evaluation:
         silence: phones left out of ABX.
         segments: ABX tests.
         snr: decibels of the noise of the unit error rate.
+        analysis: what else to find out about the candidates; it learns while ``fit`` and measures while ``compare``.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Evaluation:
         silence: Sequence[str],
         segments: Sequence[str],
         snr: float,
+        analysis: LayerAnalysis | None = None,
     ) -> None:
         if not isinstance(bank, FeatureBank):
             raise UserError(
@@ -54,6 +57,7 @@ class Evaluation:
             )
         self.bank, self.size, self.fitter, self.fit_frames = bank, size, dict(fitter), fit_frames
         self.silence, self.segments, self.noise = tuple(silence), tuple(segments), AddNoise(snr)
+        self.analysis = analysis
         self.codebooks: dict[str, dict[int, KMeans]] = {}
 
     @staticmethod
@@ -65,6 +69,8 @@ class Evaluation:
     def fit(self, corpus: Corpus, seeds: Sequence[int]) -> None:
         """A codebook for every candidate and seed."""
         vectors, _ = self.bank.read(corpus.batches(float(self.fit_frames * self.bank.hop)))
+        if self.analysis is not None:
+            self.analysis.learn(vectors, corpus.cuts, self.bank.hop, self.silence)
         for name, kept in vectors.items():
             self.codebooks[name] = {}
             for seed in seeds:
@@ -74,10 +80,20 @@ class Evaluation:
     def _codes(self, codebook: KMeans, vectors: Mapping[str, Tensor], ids: Sequence[str]) -> Seq:
         return codebook.codes(pad([vectors[i] for i in ids], self.bank.hop))
 
-    def compare(self, corpus: Corpus, abx: bool = False) -> dict[str, dict[int, dict[str, float]]]:
-        """Purity of every candidate and seed: what a layer is chosen by; ``abx`` adds ABX of the first seed's units."""
+    def compare(
+        self, corpus: Corpus, abx: bool = False, system: str = ""
+    ) -> dict[str, dict[int | None, dict[str, float]]]:
+        """Purity of every candidate and seed: what a layer is chosen by.
+
+        Args:
+            abx: also ABX of the first seed's units.
+            system: what the analysis calls this one; its figures, which no seed changes, come under None.
+        """
         vectors, batches = self.bank.read(corpus.batches())
-        out: dict[str, dict[int, dict[str, float]]] = {}
+        out: dict[str, dict[int | None, dict[str, float]]] = {}
+        more = {}
+        if self.analysis is not None:
+            more = self.analysis.measure(system, vectors, corpus.cuts, self.bank.hop, self.silence)
         for name, by_seed in self.codebooks.items():
             out[name] = {}
             for i, (seed, codebook) in enumerate(by_seed.items()):
@@ -89,6 +105,8 @@ class Evaluation:
                     for measure in measures:
                         measure.update(outputs, batch)
                 out[name][seed] = _figures(measures)
+            if name in more:
+                out[name][None] = more[name]
         return out
 
     def measure(self, name: str, corpus: Corpus) -> dict[int, dict[str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from pathlib import Path
 from statistics import mean
 
@@ -16,12 +17,12 @@ from speechunits.recipe import run
 from tests.recipes.toy import Corpus, train_arguments
 
 
-def test_systems_side_by_side(corpus: Corpus, units: Path, tmp_path: Path) -> None:
+def test_systems_side_by_side(corpus: Corpus, units: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(train, train_arguments(units, tmp_path / "net", "trainer.max_steps=1"))
     bank = "_target_=speechunits.units.feature_bank.FeatureBank"
     arguments = [
         f"out={tmp_path / 'out'}", f"symbols={corpus.symbols}", "size=6", "seeds=[0,4]",
-        "abx_segments=[phone_any]", "abx_layers=true",
+        "abx_segments=[phone_any]", "abx_layers=true", "analysis.frames=200",
         f"data.fit={corpus.train}", f"data.valid={corpus.valid}", f"data.test={corpus.train}",
         f"systems.mfcc.{bank}", "systems.mfcc.source._target_=speechunits.frontends.mfcc.MFCC",
         "systems.mfcc.every=2", "systems.mfcc.pools=[first,mean]",
@@ -44,7 +45,18 @@ def test_systems_side_by_side(corpus: Corpus, units: Path, tmp_path: Path) -> No
         assert score[chosen] == max(score.values())
         assert {r["seed"] for r in test if r["metric"] == "pnmi"} == {0, 4}
         assert {"pnmi", "phone_purity", "usage", "bitrate", "uer"} <= {r["metric"] for r in test}
-    layers = {r["candidate"]: r.get("layer") for r in rows}
+    places = [("mfcc", "clean/first2"), ("mfcc", "clean/mean2"), ("random", "layer:1"), ("random", "layer:2")]
+    for metric in ("cca_phone", "effective_rank"):
+        found = [r for r in rows if r["metric"] == metric]
+        assert [(r["system"], r["candidate"]) for r in found] == places and all("seed" not in r for r in found)
+    alike = [r for r in rows if r["metric"] == "cka"]
+    assert [((r["system"], r["candidate"]), (r["other_system"], r["other_candidate"])) for r in alike] == list(
+        combinations(places, 2)
+    )
+    assert all(0 < r["value"] < 1 for r in alike)
+    said = capsys.readouterr().out
+    assert "random layer:2" in said and "random: cluster layer:" in said
+    layers = {r["candidate"]: r.get("layer") for r in rows if r["metric"] == "pnmi"}
     assert layers["layer:2"] == 2 and layers["clean/mean2"] is None
     again = run(evaluate, [*arguments, f"out={tmp_path / 'again'}"])
     assert again["rows"] == mark["rows"]
