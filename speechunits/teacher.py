@@ -47,6 +47,7 @@ class Teacher(nn.Module):
             raise ValueError(f"decay={decay}, end_decay={end_decay}: both lie between 0 and 1")
         self.decay, self.end_decay, self.anneal_steps = decay, end_decay, anneal_steps
         self.copied, self.freeze_step = tuple(copied), freeze_step
+        self._frozen = False
         self._student = (encoder,)  # in a tuple: a reference, no part of this module
         self.encoder = copy.deepcopy(encoder.encoder).requires_grad_(False)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
@@ -108,9 +109,11 @@ class Teacher(nn.Module):
         return [part for part in (student.frontend, student.projection) if part is not None]
 
     def _freeze(self, step: int) -> None:
-        if self.freeze_step is not None and step >= self.freeze_step:
+        frozen = self.freeze_step is not None and step >= self.freeze_step
+        if frozen != self._frozen:  # also back, when training goes back to an older state
+            self._frozen = frozen
             for part in self._shared():
-                part.requires_grad_(False)
+                part.requires_grad_(not frozen)
 
 
 @contextlib.contextmanager

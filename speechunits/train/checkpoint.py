@@ -112,20 +112,32 @@ def damage(path: Path) -> str | None:
     return None
 
 
-def newest_whole(folder: str | os.PathLike[str]) -> Path | None:
+def newest_whole(folder: str | os.PathLike[str], before: int | None = None) -> Path | None:
     """The undamaged checkpoint of the highest step in ``folder`` (``step-*.ckpt``), else any other, else None.
 
     Skipped ones are named in the log. Names decide, not dates: copying a run's folder changes dates.
+
+    Args:
+        before: only ``step-*.ckpt`` of fewer updates than this.
     """
     folder = Path(folder)
     for old in folder.glob(f".*{SUFFIX}.old"):
         recover(folder / old.name.removeprefix(".").removesuffix(".old"))
     for path in sorted(folder.glob(f"*{SUFFIX}"), key=lambda p: (p.name.startswith("step-"), p.name), reverse=True):
+        step = step_of(path)
+        if before is not None and (step is None or step >= before):
+            continue
         fault = damage(path)
         if fault is None:
             return path
         log.warning("%s; skipped, looking for an older checkpoint", fault)
     return None
+
+
+def step_of(path: Path) -> int | None:
+    """3000 for ``step-000003000.ckpt``; None for other names."""
+    number = path.name.removeprefix("step-").removesuffix(SUFFIX)
+    return int(number) if path.name.startswith("step-") and number.isdigit() else None
 
 
 def recover(path: Path) -> None:

@@ -16,8 +16,8 @@ from speechunits.store import writing
 class CsvLogger(Logger):
     """One row per update that was reported; rows of training and of validation are merged by ``step``.
 
-    A run that resumes from update n drops the rows beyond it, which it will write again. (Lightning's CSVLogger deletes
-    the table of the run that it continues.)
+    A run that resumes from update n, or goes back to it, drops the rows beyond it, which it will write again. (Lightning's
+    CSVLogger deletes the table of the run that it continues.)
 
     Args:
         path: the table.
@@ -51,6 +51,10 @@ class CsvLogger(Logger):
         step = step or 0
         if self._new:
             self._read(step)
+        kept = [row for row in self._rows if int(row["step"]) <= step]
+        if len(kept) < len(self._rows):
+            self._rows = kept
+            self._write()
         columns = [*self._columns, *(name for name in metrics if name not in self._columns)]
         row = {name: repr(float(value)) for name, value in metrics.items()}
         if len(columns) == len(self._columns) and not (self._rows and self._rows[-1]["step"] == str(step)):

@@ -19,7 +19,6 @@ from speechunits.errors import UserError
 from speechunits.metrics.measure import Measure
 from speechunits.protocols import Batch, Forgets, Predicts, Shows, Stepped, Trainable
 from speechunits.term import Term, add, loss
-from speechunits.train.alarms import Alarms
 from speechunits.train.gradients import sum_over_ranks
 from speechunits.train.random_state import RandomState, seed_all
 from speechunits.train.rank_sum import RankSum
@@ -52,7 +51,13 @@ class TrainModule(lightning.LightningModule):
         log_every: updates between two rows of figures; no figure leaves the device in between.
         predict_every: Measures run in every n-th validation.
         predict_batches: they see the first n validation batches of each rank; None = all.
-        max_rejected: so many updates in a row may be rejected for a loss or gradient that is not finite.
+
+    Attributes:
+        step: completed updates.
+        rejected: updates left out because the loss or the gradient was not finite; those of the last row of them in
+            ``rejected_in_a_row``, without such that only told fp16 to lower its loss scale. See ``alarms.not_finite``.
+        left_out: loss and gradient norm of the last one.
+        figures: the latest of each name; ``rows`` counts rows of training figures, ``elapsed`` is the seconds of the last.
     """
 
     def __init__(
@@ -65,7 +70,6 @@ class TrainModule(lightning.LightningModule):
         log_every: int = 50,
         predict_every: int = 1,
         predict_batches: int | None = None,
-        max_rejected: int = 20,
     ) -> None:
         super().__init__()
         if not isinstance(model, Trainable):
@@ -75,14 +79,12 @@ class TrainModule(lightning.LightningModule):
         self.automatic_optimization = False
         self.model: nn.Module = model
         self.optimizer, self.schedule, self.clip = optimizer, schedule, clip
-        self.log_every, self.max_rejected = log_every, max_rejected
+        self.log_every = log_every
         self.validation = Validation(cast(Any, model), measures or {}, predict_every, predict_batches)
-        self.alarms = Alarms()
-        self.step = 0
-        self.rejected = 0
-        self.reported = -1  # the update whose figures were reported last
+        self.step = self.rejected = self.rejected_in_a_row = self.rows = 0
+        self.left_out = (0.0, 0.0)
+        self.elapsed = 0.0
         self.figures: dict[str, float] = {}
-        self._rejected_in_a_row = 0
         self._random: RandomState | None = None
         self._sum_counts, self._sum_figures = RankSum(), RankSum()
         self._seconds_since: Tensor | float = 0.0
@@ -139,6 +141,7 @@ class TrainModule(lightning.LightningModule):
         checkpoint["speechunits"] = {
             "step": self.step,
             "rejected": self.rejected,
+            "rejected_in_a_row": self.rejected_in_a_row,
             "random": {name: gather(tensor, self.device) for name, tensor in random.tensors().items()},
         }
 
@@ -147,6 +150,7 @@ class TrainModule(lightning.LightningModule):
         if house is None:
             raise UserError("this checkpoint was not written by speechunits: start from its weights instead")
         self.step, self.rejected = house["step"], house["rejected"]
+        self.rejected_in_a_row = house.get("rejected_in_a_row", 0)
         saved = len(house["random"]["torch"])
         if saved == self.trainer.world_size:
             mine = {name: states[self.global_rank] for name, states in house["random"].items()}
@@ -208,17 +212,17 @@ class TrainModule(lightning.LightningModule):
             if self.clip is not None:
                 clip_grads_with_norm_(parameters, self.clip, norm)
             optimizer.step() if scaler is None else scaler.step(optimizer)
+        searching = not finite and scaler is not None and scaler.get_scale() > 1 and bool(total.isfinite())
         if scaler is not None:
             scaler.update()
-            self.alarms.loss_scale(scaler.get_scale(), self.step)
         optimizer.zero_grad(set_to_none=True)
         if not finite:
             for module in self.model.modules():
                 if isinstance(module, Forgets):
                     module.forget()
-            self._reject(float(total), size)
+            self._reject(float(total), size, searching)
             return total, None
-        self._rejected_in_a_row = 0
+        self.rejected_in_a_row = 0
         self.step += 1
         if self.schedule is not None:
             cast(LRScheduler, self.lr_schedulers()).step()
@@ -228,15 +232,12 @@ class TrainModule(lightning.LightningModule):
                     module.on_step(self.step, self.model)
         return total, size
 
-    def _reject(self, total: float, norm: float) -> None:
+    def _reject(self, total: float, norm: float, searching: bool) -> None:
+        """Count an update that was left out; ``searching``: its gradient overflowed in fp16, and a lower scale may do."""
         self.rejected += 1
-        self._rejected_in_a_row += 1
-        log.warning("after update %d: loss %g, gradient norm %g: this update is left out", self.step, total, norm)
-        if self._rejected_in_a_row >= self.max_rejected:
-            raise UserError(
-                f"{self.max_rejected} updates in a row after update {self.step} gave a loss or gradient that is not finite:"
-                " lower the learning rate, train in bf16 or fp32, or look at the data"
-            )
+        self.rejected_in_a_row += not searching
+        self.left_out = total, norm
+        log.info("after update %d: loss %g, gradient norm %g: this update is left out", self.step, total, norm)
 
     # --------------------------------------------------------------------------------------------------------- figures
 
@@ -261,9 +262,8 @@ class TrainModule(lightning.LightningModule):
                 figures[f"train/{name}"] = num / max(found[f"den {name}"], 1.0)
         if isinstance(self.model, Shows):
             figures |= {f"train/{name}": value for name, value in self.model.figures().items()}
-        self.alarms(figures, self.step)
+        self.rows, self.elapsed = self.rows + 1, elapsed
         self.report(figures)
-        self.reported = self.step
         self._start_interval()
 
     def _waited_so_far(self) -> float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import Strategy
 
 from speechunits.errors import UserError
+from speechunits.train.alarms.standard import standard_alarms
 from speechunits.train.callbacks.keep_checkpoints import KeepCheckpoints
 from speechunits.train.callbacks.progress_line import ProgressLine
 from speechunits.train.callbacks.stop import Stop
@@ -39,6 +40,7 @@ def build_trainer(
     deterministic: bool = False,
     backend: str | None = None,
     start: Literal["popen", "spawn", "fork"] = "popen",
+    alarms: Mapping[str, Any] | None = None,
     *,
     folder: str | Path,
     loggers: Sequence[Logger] = (),
@@ -58,6 +60,8 @@ def build_trainer(
         best: a validation figure (``valid/loss``) whose best value is kept as ``best.ckpt``.
         backend: torch.distributed's; None = nccl on GPUs, gloo on CPUs.
         start: how the processes of this node start; "popen" runs the script again for each.
+        alarms: changes to the alarms that are on by default, see ``train.alarms.standard``: ``{"not_finite": {"after": 5},
+            "loader_starvation": False}``.
         folder: of the run; checkpoints go to its ``checkpoints/``.
 
     Raises:
@@ -78,6 +82,7 @@ def build_trainer(
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.* is deprecated")  # lightning's own
     warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode at the start of training")  # teachers
     stop = Stop(max_steps, max_seconds)
+    watch = standard_alarms(alarms)
     keep = KeepCheckpoints(Path(folder) / "checkpoints", checkpoint_every, keep_last, best, largest_is_best)
     return Trainer(
         accelerator="gpu" if cuda else "cpu",
@@ -86,7 +91,7 @@ def build_trainer(
         strategy=strategy,
         precision=precision,
         logger=list(loggers) or False,
-        callbacks=[stop, ValidateEvery(validate_every), ProgressLine(max_steps), *callbacks, keep],
+        callbacks=[stop, ValidateEvery(validate_every), ProgressLine(max_steps), *watch, *callbacks, keep],
         plugins=[FolderCheckpointIO()],
         profiler=LoaderClock(),
         default_root_dir=folder,

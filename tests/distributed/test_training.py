@@ -29,7 +29,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
         capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
-    return {name: [json.loads((folder / f"{name}-{r}.json").read_text()) for r in (0, 1)] for name in two_ranks.RUNS}
+    names = [*two_ranks.RUNS, *two_ranks.DISTURBED]
+    return {name: [json.loads((folder / f"{name}-{r}.json").read_text()) for r in (0, 1)] for name in names}
 
 
 def close(a: dict[str, Any], b: dict[str, Any]) -> None:
@@ -39,12 +40,13 @@ def close(a: dict[str, Any], b: dict[str, Any]) -> None:
     assert b["figures"] == pytest.approx(a["figures"], rel=1e-12, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", ["exact", "empty", "poisoned", "distilled"])
+@pytest.mark.parametrize("name", ["exact", "empty", "poisoned", "rolled_back", "distilled"])
 def test_two_ranks_take_the_steps_of_one(name: str, pair: dict[str, list[Any]], tmp_path: Path) -> None:
     one = two_ranks.outcome(two_ranks.RUNS[name](tmp_path))
     for rank in pair[name]:
         close(one, rank)
-    steps, rejected = {"exact": (9, 0), "distilled": (9, 0), "empty": (2, 0), "poisoned": (2, 1)}[name]
+    known = {"exact": (9, 0), "distilled": (9, 0), "empty": (2, 0), "poisoned": (2, 1), "rolled_back": (5, 3)}
+    steps, rejected = known[name]
     assert (one["step"], one["rejected"]) == (steps, rejected)
 
 
@@ -61,3 +63,16 @@ def test_two_ranks_resume_bit_for_bit(pair: dict[str, list[Any]]) -> None:
 def test_a_signal_to_one_rank_stops_both(pair: dict[str, list[Any]]) -> None:
     assert [rank["step"] for rank in pair["killed"]] == [pair["killed"][0]["step"]] * 2
     assert pair["killed"][0]["step"] in (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("one_bit", "after update 4: checksum of the weights is "),
+        ("one_update", "update is 4 on rank 0 and 5 on rank 1"),
+        ("one_window", "data next is 4 on rank 0 and 0 on rank 1"),
+    ],
+)
+def test_ranks_that_are_out_of_step_are_told_apart_and_stop(name: str, what: str, pair: dict[str, list[Any]]) -> None:
+    assert pair[name][0].startswith("the ranks are out of step after update 4: ") and what in pair[name][0]
+    assert "on rank 0 and" in pair[name][1] and "Start again from the newest checkpoint" in pair[name][1]

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from speechunits.errors import UserError
 from speechunits.train.module import TrainModule
 from tests.train.distilled import exact as exact_distilled
 from tests.train.test_validation import Largest
@@ -77,6 +79,14 @@ def poisoned(folder: Path, **trainer: Any) -> TrainModule:
     return train(folder, 2, ByRank(windows), double, **trainer)  # type: ignore[arg-type]
 
 
+def rolled_back(folder: Path, **trainer: Any) -> TrainModule:
+    """One rank's data are bad three times in a row: all ranks go back from update 4 to 2, and on."""
+    bad = (4, 5, 6)
+    windows = [[[double_batch(2 * i)], [double_batch(2 * i + 1, poison=i in bad)]] for i in range(12)]
+    settings: dict[str, Any] = {"checkpoint_every": 2, "keep_last": None, "alarms": {"not_finite": {"after": 3}}}
+    return train(folder, 5, ByRank(windows), double, **settings, **trainer)  # type: ignore[arg-type]
+
+
 def distilled(folder: Path, **trainer: Any) -> TrainModule:
     """A moving teacher and codebooks that gather over micro-batches and ranks."""
     data = TinyData(accumulate=4 // trainer.get("devices", 1), dtype=torch.float64, valid=3)
@@ -104,7 +114,42 @@ def killed(folder: Path, **trainer: Any) -> TrainModule:
     return kill.module
 
 
-RUNS = {run.__name__: run for run in (exact, empty, poisoned, distilled, whole, resumed, killed)}
+class Disturb(lightning.Callback):
+    """Change the last rank alone, after one update."""
+
+    def __init__(self, how: Callable[[TrainModule], Any]) -> None:
+        self.how = how
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+        if pl_module.step == 3 and trainer.global_rank == trainer.world_size - 1:
+            self.how(pl_module)
+
+
+def one_bit(module: TrainModule) -> None:
+    weight = next(module.model.parameters()).data
+    weight.flatten()[0] = weight.flatten()[0].nextafter(torch.ones(()))
+
+
+def one_update(module: TrainModule) -> None:
+    module.step += 1
+
+
+def one_window(module: TrainModule) -> None:
+    module.trainer.datamodule.advance()  # type: ignore[attr-defined]
+
+
+def out_of_step(folder: Path, how: Callable[[TrainModule], Any], **trainer: Any) -> str:
+    """What ends the run."""
+    try:
+        alarms = {"ranks_out_of_step": {"every": 4}}
+        train(folder, 50, TinyData(), callbacks=[Disturb(how)], alarms=alarms, **trainer)
+    except UserError as error:
+        return str(error)
+    raise AssertionError("nobody noticed")
+
+
+RUNS = {run.__name__: run for run in (exact, empty, poisoned, rolled_back, distilled, whole, resumed, killed)}
+DISTURBED = {how.__name__: how for how in (one_bit, one_update, one_window)}
 SLOW = ("train/audio_seconds_per_second", "train/loader_wait")
 
 
@@ -121,3 +166,6 @@ if __name__ == "__main__":
         place = Path(sys.argv[1]) / name
         module = run(place, devices=2)
         (Path(sys.argv[1]) / f"{name}-{module.global_rank}.json").write_text(json.dumps(outcome(module)))
+    for name, how in DISTURBED.items():
+        said = out_of_step(Path(sys.argv[1]) / name, how, devices=2)
+        (Path(sys.argv[1]) / f"{name}-{os.environ.get('LOCAL_RANK', 0)}.json").write_text(json.dumps(said))

@@ -153,6 +153,14 @@ def test_a_part_that_measures_nothing_is_named(units: Path, tmp_path: Path) -> N
 # ------------------------------------------------------------------------------------------------ init_from
 
 
+def test_alarms_are_changed_in_the_configuration_and_counted_in_the_summary(units: Path, tmp_path: Path) -> None:
+    changes = ["trainer.max_steps=2", "trainer.alarms.constant_labels.limit=1000", "trainer.alarms.loss_scale=false"]
+    mark = run(train, train_arguments(units, tmp_path / "out", *changes))
+    assert mark["alarm/constant_labels"] == 2
+    with pytest.raises(UserError, match=r"trainer\.alarms\.not_finite.*patience"):
+        run(train, train_arguments(units, tmp_path / "other", "trainer.alarms.not_finite.patience=3"))
+
+
 def test_init_from_starts_with_the_weights_of_another_run(
     whole: tuple[Path, dict[str, Any]], units: Path, tokenizer: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,7 @@ def test_an_update_that_is_not_finite_changes_nothing(caplog: pytest.LogCaptureF
     good, bad = [batch(0), batch(1)], [batch(2), poisoned(3)]
     half = partial(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5)
     model = Tiny()
+    caplog.set_level(logging.INFO, "speechunits")
     with_bad = fit([good, bad, good], copy(model), schedule=half)
     without = fit([good, good], copy(model), schedule=half)
     assert (with_bad.step, with_bad.rejected, int(with_bad.model.seen)) == (2, 1, 2)  # type: ignore[arg-type]
@@ -118,11 +120,7 @@ def test_an_update_that_is_not_finite_changes_nothing(caplog: pytest.LogCaptureF
     for a, b in zip(with_bad.model.state_dict().values(), without.model.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     assert "after update 1: loss nan" in caplog.text
-
-
-def test_too_many_rejected_updates_in_a_row_end_the_run() -> None:
-    with pytest.raises(UserError, match="3 updates in a row after update 1"):
-        fit([[batch(0)]] + [[poisoned(i)] for i in range(3)], Tiny(), max_rejected=3)
+    assert (with_bad.rejected_in_a_row, without.rejected_in_a_row) == (0, 0)
 
 
 def test_empty_micro_batches_count_for_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -186,7 +184,8 @@ def test_fp16_unscales_before_clipping_and_lowers_a_scale_that_overflows(optimiz
         [window] * 20, model, trainer={"plugins": [plugin], "callbacks": [Stop(1)]}, clip=0.5, optimizer=optimizer
     )
     assert model.kind is torch.float16 and module.step == 1
-    assert module.rejected > 0 and scaler.get_scale() == 2.0 ** (30 - module.rejected)
+    assert module.rejected > 5 and module.rejected_in_a_row == 0, "a scale that is being lowered is no alarm"
+    assert scaler.get_scale() == 2.0 ** (30 - module.rejected)
     assert module.figures["train/grad_norm"] == pytest.approx(full.figures["train/grad_norm"], rel=1e-2)
     if optimizer is SGD:  # Adam's first step is the sign of the gradient: where it is nearly zero rounding decides
         for a, b in zip(full.model.parameters(), module.model.parameters(), strict=True):

@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from speechunits.errors import UserError
-from speechunits.train.checkpoint import SUFFIX, newest_whole
+from speechunits.train.checkpoint import SUFFIX, newest_whole, step_of
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +40,20 @@ class KeepCheckpoints(Checkpoint):
         self.best_value: float | None = None
         self._saved = -1
 
-    def newest(self) -> Path | None:
-        """What to resume from."""
-        return newest_whole(self.folder)
+    def newest(self, before: int | None = None) -> Path | None:
+        """What to resume from, or, given ``before``, to go back to: of fewer updates than that."""
+        return newest_whole(self.folder, before)
+
+    def rewind(self, trainer: Trainer, path: Path) -> None:
+        """The run went back to ``path``: later checkpoints are deleted, and that one is written again with the present place
+        in the data, so that a resumed run does as this one; every rank must call it."""
+        step = step_of(path)
+        if trainer.is_global_zero:
+            for later in self.folder.glob(f"step-*{SUFFIX}"):
+                if step is not None and (step_of(later) or 0) > step:
+                    trainer.strategy.remove_checkpoint(later)
+        self._save(trainer, path)
+        self._saved = -1 if step is None else step
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved = int(pl_module.step)  # type: ignore[arg-type]

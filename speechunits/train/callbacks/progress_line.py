@@ -32,7 +32,7 @@ class ProgressLine(Callback):
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._moved: list[tuple[logging.StreamHandler[Any], Any]] = []
-        self._shown = -1
+        self._shown = 0
         self._said = -float("inf")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -48,8 +48,8 @@ class ProgressLine(Callback):
         if not trainer.is_global_zero:
             return
         step, figures = self._step(pl_module), self._figures(pl_module)
-        new = pl_module.reported == step != self._shown
-        self._shown = step if new else self._shown
+        rows = int(pl_module.rows)  # type: ignore[arg-type]
+        new, self._shown = rows != self._shown, rows
         if self._bar is not None and self._task is not None:
             fields: dict[str, Any] = {"line": line(figures)} if new else {}
             self._bar.update(self._task, completed=step, **fields)
