@@ -79,6 +79,7 @@ def test_from_its_freeze_step_on_it_stands_still_with_all_it_shares() -> None:
     encoder = student()
     teacher = Teacher(0.5, 0.5, freeze_step=2, encoder=encoder)
     teacher.on_step(1, encoder)
+    moving = copy.deepcopy(teacher.state_dict())
     assert all(p.requires_grad for p in encoder.parameters())
     before = copy.deepcopy(teacher.encoder.state_dict())
     teacher.on_step(2, moved(encoder))
@@ -91,6 +92,8 @@ def test_from_its_freeze_step_on_it_stands_still_with_all_it_shares() -> None:
     resumed = Teacher(0.5, 0.5, freeze_step=2, encoder=fresh)
     resumed.load_state_dict(teacher.state_dict())
     assert not any(p.requires_grad for p in fresh.frontend.parameters())
+    resumed.load_state_dict(moving)
+    assert all(p.requires_grad for p in fresh.parameters()), "a run that goes back to before trains them again"
 
 
 def test_it_begins_anew_with_other_weights() -> None:

@@ -76,3 +76,9 @@ def test_a_signal_to_one_rank_stops_both(pair: dict[str, list[Any]]) -> None:
 def test_ranks_that_are_out_of_step_are_told_apart_and_stop(name: str, what: str, pair: dict[str, list[Any]]) -> None:
     assert pair[name][0].startswith("the ranks are out of step after update 4: ") and what in pair[name][0]
     assert "on rank 0 and" in pair[name][1] and "Start again from the newest checkpoint" in pair[name][1]
+
+
+def test_ranks_that_cannot_all_go_back_stop_together(pair: dict[str, list[Any]]) -> None:
+    first, second = pair["no_checkpoints"]
+    assert "not every rank can read the same older checkpoint" in first
+    assert "there is no older checkpoint to go back to" in second

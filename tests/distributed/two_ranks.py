@@ -79,12 +79,12 @@ def poisoned(folder: Path, **trainer: Any) -> TrainModule:
     return train(folder, 2, ByRank(windows), double, **trainer)  # type: ignore[arg-type]
 
 
-def rolled_back(folder: Path, **trainer: Any) -> TrainModule:
+def rolled_back(folder: Path, **settings: Any) -> TrainModule:
     """One rank's data are bad three times in a row: all ranks go back from update 4 to 2, and on."""
     bad = (4, 5, 6)
     windows = [[[double_batch(2 * i)], [double_batch(2 * i + 1, poison=i in bad)]] for i in range(12)]
-    settings: dict[str, Any] = {"checkpoint_every": 2, "keep_last": None, "alarms": {"not_finite": {"after": 3}}}
-    return train(folder, 5, ByRank(windows), double, **settings, **trainer)  # type: ignore[arg-type]
+    settings |= {"checkpoint_every": 2, "keep_last": None, "alarms": {"not_finite": {"after": 3}}}
+    return train(folder, 5, ByRank(windows), double, **settings)  # type: ignore[arg-type]
 
 
 def distilled(folder: Path, **trainer: Any) -> TrainModule:
@@ -138,18 +138,25 @@ def one_window(module: TrainModule) -> None:
     module.trainer.datamodule.advance()  # type: ignore[attr-defined]
 
 
-def out_of_step(folder: Path, how: Callable[[TrainModule], Any], **trainer: Any) -> str:
+def no_checkpoints(module: TrainModule) -> None:
+    module.trainer.checkpoint_callback.folder = Path("nowhere")  # type: ignore[union-attr]
+
+
+def stopped(folder: Path, how: Callable[[TrainModule], Any]) -> str:
     """What ends the run."""
     try:
-        alarms = {"ranks_out_of_step": {"every": 4}}
-        train(folder, 50, TinyData(), callbacks=[Disturb(how)], alarms=alarms, **trainer)
+        if how is no_checkpoints:
+            rolled_back(folder, devices=2, callbacks=[Disturb(how)])
+        else:
+            alarms = {"ranks_out_of_step": {"every": 4}}
+            train(folder, 50, TinyData(), callbacks=[Disturb(how)], alarms=alarms, devices=2)
     except UserError as error:
         return str(error)
     raise AssertionError("nobody noticed")
 
 
 RUNS = {run.__name__: run for run in (exact, empty, poisoned, rolled_back, distilled, whole, resumed, killed)}
-DISTURBED = {how.__name__: how for how in (one_bit, one_update, one_window)}
+DISTURBED = {how.__name__: how for how in (one_bit, one_update, one_window, no_checkpoints)}
 SLOW = ("train/audio_seconds_per_second", "train/loader_wait")
 
 
@@ -167,5 +174,5 @@ if __name__ == "__main__":
         module = run(place, devices=2)
         (Path(sys.argv[1]) / f"{name}-{module.global_rank}.json").write_text(json.dumps(outcome(module)))
     for name, how in DISTURBED.items():
-        said = out_of_step(Path(sys.argv[1]) / name, how, devices=2)
+        said = stopped(Path(sys.argv[1]) / name, how)
         (Path(sys.argv[1]) / f"{name}-{os.environ.get('LOCAL_RANK', 0)}.json").write_text(json.dumps(said))

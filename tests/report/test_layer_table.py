@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pytest
 
-from speechunits.report.canvas import colours
+from speechunits.report.canvas import colours, looking
 from speechunits.report.layer_table import as_text, by_candidate, choices, decisions, layer_table
 from speechunits.report.results import summarise
 from speechunits.report.sections import layers_section
 from speechunits.report.similarity import cka_matrix, similarity_map
-from tests.report.test_pictures import pixels
+from tests.report.test_pictures import overlapping, pixels
 
 VALUES = {  # pnmi of two seeds, ABX, CCA of phones, rank
     "layer:1": (0.4, 0.5, 9.0, 0.30, 50.0),
@@ -65,6 +66,22 @@ def test_cka_is_a_symmetric_map() -> None:
     assert places == [("net", "layer:1"), ("net", "layer:2"), ("net", "layer:3"), ("mfcc", "clean")]
     assert matrix[0].tolist() == [1, 1 / 2, 1 / 3, 1 / 4] and np.array_equal(matrix, matrix.T)
     pixels(similarity_map(rows(), "valid"))
+    many = [("hubert_base_second_iteration", f"layer:{n}") for n in range(26)]
+    pairs = [
+        {
+            "system": a,
+            "candidate": c,
+            "other_system": b,
+            "other_candidate": d,
+            "metric": "cka",
+            "split": "valid",
+            "value": 0.5,
+        }
+        for (a, c), (b, d) in combinations(many, 2)
+    ]
+    with looking():
+        for shown in (rows(), pairs):
+            assert overlapping(similarity_map.__wrapped__(shown, "valid")) == []
     with pytest.raises(ValueError, match="no CKA on test"):
         similarity_map(rows(), "test")
 

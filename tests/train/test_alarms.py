@@ -157,6 +157,9 @@ def test_counts_are_resumed(tmp_path: Path) -> None:
     rest = part(tmp_path, 5, tmp_path / "checkpoints" / "step-000000003.ckpt")
     assert rung(rest)["constant_labels"] == 5
     assert next(a for a in rest.trainer.callbacks if isinstance(a, STANDARD["constant_labels"])).since == 1  # type: ignore[attr-defined]
+    healthy = train(tmp_path, 6, LabelledData(), predicting, tmp_path / "checkpoints" / "step-000000005.ckpt")  # type: ignore[arg-type]
+    assert rung(healthy)["constant_labels"] == 5, "what rang before stays in the summary"
+    assert "alarm/constant_labels" not in rows(tmp_path)[-1]
 
 
 def test_alarms_are_chosen_by_name() -> None:

@@ -31,6 +31,11 @@ class Alarm(Callback):
         """What is wrong with the latest ``figures`` of a ``TrainModule``; None = nothing."""
         raise NotImplementedError
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A resumed run remembers in its summary what rang before."""
+        if self.count:
+            pl_module.figures[f"alarm/{self.name}"] = float(self.count)  # type: ignore[index, operator]
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:

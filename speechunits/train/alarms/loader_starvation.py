@@ -11,6 +11,8 @@ from speechunits.train.alarms.alarm import Alarm
 class LoaderStarvation(Alarm):
     """The share of time spent waiting for the loader, over a stretch of training; what happened before is forgotten then.
 
+    The first row of figures does not count: loader workers start then.
+
     Args:
         share: more than this is starvation.
         seconds: of one stretch, at least.
@@ -28,6 +30,8 @@ class LoaderStarvation(Alarm):
         self._waited = self._elapsed = 0.0
 
     def look(self, figures: Mapping[str, float], module: Any) -> str | None:
+        if module.rows == 1:
+            return None
         self._waited += figures["train/loader_wait"] * module.elapsed
         self._elapsed += module.elapsed
         if self._elapsed < self.seconds:

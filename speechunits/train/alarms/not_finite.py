@@ -41,6 +41,7 @@ class NotFinite(Alarm):
         self._known = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
         self._known = int(pl_module.rejected)  # type: ignore[arg-type]
 
     def on_train_batch_end(
