@@ -30,8 +30,9 @@ class LayerAnalysis:
 
     CCA is of the mean vectors of phones and words against what they are, one-hot (Pasad, Chou and Livescu 2021,
     https://arxiv.org/abs/2107.04734): directions are learned on one corpus and measured on another, whose speakers they have
-    not seen (there: on parts of one corpus). A corpus without the alignment has no such figure. Effective rank is that of
-    centred frames: k-means does not see their mean. For CKA a bounded sample of frames stays in memory.
+    not seen (there: on parts of one corpus). A corpus without the alignment has no such figure. CCA favours features with
+    many dimensions: it is for comparing places of one width. Effective rank is that of centred frames: k-means does not see
+    their mean. For CKA a bounded sample of frames stays in memory.
 
     Utterances are taken in the order of a hash of their ids until there are enough, so neither batches nor the order of the
     manifest decide what is seen.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
+from lhotse import CutSet
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -58,6 +60,23 @@ def test_cca_is_that_of_segments_cut_by_hand(cuts: tuple[Cuts, Cuts]) -> None:
         assert "cca_word" not in found[name], "the corpus has no words"
     reverse = {name: dict(reversed(of.items())) for name, of in new.items()}
     assert analysis.measure("again", reverse, valid, HOP, ["sil"]) == found, "the order of utterances changes nothing"
+
+
+def test_words_are_found_where_they_are_aligned(cuts: tuple[Cuts, Cuts], tmp_path: Path) -> None:
+    """Words that are the phones once more have the figure of the phones."""
+    both = []
+    for name, of in zip(("train", "valid"), cuts, strict=True):
+        said = list(of)
+        for cut in said:
+            (speech,) = cut.supervisions
+            speech.alignment = {**speech.alignment, "word": speech.alignment["phone"]}
+        CutSet.from_cuts(said).to_file(tmp_path / f"{name}.jsonl.gz")
+        both.append(open_cuts(tmp_path / f"{name}.jsonl.gz"))
+    train, valid = both
+    analysis = LayerAnalysis()
+    analysis.learn({"layer:1": vectors(train, 5, 0)}, train, HOP)
+    found = analysis.measure("net", {"layer:1": vectors(valid, 5, 2)}, valid, HOP)["layer:1"]
+    assert found["cca_word"] == found["cca_phone"] and set(found) == {"cca_phone", "cca_word", "effective_rank"}
 
 
 def test_limits_are_kept_and_do_not_depend_on_the_order(cuts: tuple[Cuts, Cuts]) -> None:
