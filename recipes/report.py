@@ -41,13 +41,15 @@ def report(
     top = Path(exp)
     wanted = build([{"_target_": "speechunits.report.claim.Claim", **claim} for claim in claims or []])
     merged = merge_results([top / path for path in results])
+    trainings = {system: top / run for system, run in (runs or {}).items()}
+    merged["rows"] += sections.training_rows(trainings, split)
     table = markdown_table(merged, split=split)
     encoders = {system: UnitTokenizer.load(top / folder) for system, folder in (tokenizers or {}).items()}
     colour = colours([*(row["system"] for row in merged["rows"]), *(runs or {}), *encoders])
     seconds = sections.stage_seconds({stage: top / stage for stage in stages or []})
     shown = [
         sections.results_section(merged, wanted, split),
-        sections.training_section({system: top / run for system, run in (runs or {}).items()}, colour, log_steps),
+        sections.training_section(trainings, colour, log_steps),
         sections.layers_section(merged, colour),
     ]
     if examples is not None:

@@ -18,7 +18,7 @@ from speechunits.report.layer_table import by_candidate, decisions, layer_table
 from speechunits.report.layers import layered, metrics_by_layer
 from speechunits.report.markup import checked, paragraph, picture, player, subtitle, table
 from speechunits.report.page import Section
-from speechunits.report.results import summarise
+from speechunits.report.results import Row, summarise
 from speechunits.report.similarity import cka_matrix, similarity_map
 from speechunits.report.tiers import runs, spectrogram_with_tiers
 from speechunits.report.training_table import read_training_table
@@ -41,6 +41,18 @@ def results_section(results: Mapping[str, Any], claims: Sequence[Claim], split: 
         note = "; mean ± standard deviation (number of seeds)" if several else ""
         body += paragraph(f"Measured on {split}{note}.")
     return Section("Results", body)
+
+
+def training_rows(runs_of: Mapping[str, str | Path], split: str) -> list[Row]:
+    """``train_seconds`` and ``train_hours`` (of audio) of those training runs that are finished, as rows of results."""
+    marks = {s: store.read_json(mark) for s, folder in runs_of.items() if (mark := Path(folder) / MARK).exists()}
+    what = {"train_seconds": "seconds", "train_hours": "train/audio_hours"}
+    return [
+        {"system": system, "split": split, "metric": metric, "value": mark[key]}
+        for system, mark in marks.items()
+        for metric, key in what.items()
+        if key in mark
+    ]
 
 
 def training_section(runs_of: Mapping[str, str | Path], colours: Colours, log_steps: bool = False) -> Section:

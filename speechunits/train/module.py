@@ -57,6 +57,7 @@ class TrainModule(lightning.LightningModule):
         rejected: updates left out because the loss or the gradient was not finite; those of the last row of them in
             ``rejected_in_a_row``, without such that only told fp16 to lower its loss scale. See ``alarms.not_finite``.
         left_out: loss and gradient norm of the last one.
+        heard: seconds of audio, over all ranks and resumed runs.
         figures: the latest of each name; ``rows`` counts rows of training figures, ``elapsed`` is the seconds of the last.
     """
 
@@ -87,7 +88,8 @@ class TrainModule(lightning.LightningModule):
         self.figures: dict[str, float] = {}
         self._random: RandomState | None = None
         self._sum_counts, self._sum_figures = RankSum(), RankSum()
-        self._seconds_since: Tensor | float = 0.0
+        self.heard: Tensor | float = 0.0
+        self._heard_before = 0.0
         self._clock = self._waited = 0.0
 
     # ---------------------------------------------------------------------------------------------- Lightning's hooks
@@ -142,6 +144,7 @@ class TrainModule(lightning.LightningModule):
             "step": self.step,
             "rejected": self.rejected,
             "rejected_in_a_row": self.rejected_in_a_row,
+            "heard": float(self.heard),
             "random": {name: gather(tensor, self.device) for name, tensor in random.tensors().items()},
         }
 
@@ -151,6 +154,7 @@ class TrainModule(lightning.LightningModule):
             raise UserError("this checkpoint was not written by speechunits: start from its weights instead")
         self.step, self.rejected = house["step"], house["rejected"]
         self.rejected_in_a_row = house.get("rejected_in_a_row", 0)
+        self.heard = self._heard_before = house.get("heard", 0.0)
         saved = len(house["random"]["torch"])
         if saved == self.trainer.world_size:
             mine = {name: states[self.global_rank] for name, states in house["random"].items()}
@@ -165,7 +169,7 @@ class TrainModule(lightning.LightningModule):
         """Counts, forward and backward passes, update, figures; ``batches`` may be empty on some ranks or on all."""
         model = cast(Trainable, self.model)
         counts = self._count(batches)
-        self._seconds_since = self._seconds_since + counts.pop("audio_seconds")
+        self.heard = self.heard + counts.pop("audio_seconds")
         if not counts.pop("batches"):
             return log.warning("after update %d a whole window was without audio: skipped", self.step)
         parts = []
@@ -250,7 +254,9 @@ class TrainModule(lightning.LightningModule):
         sums |= {f"den {name}": term.den for name, term in terms.items()}
         found = {name: float(value) for name, value in self._sum_figures(sums, self.device).items()}
         figures = {"train/loss": float(total), "train/lr": lr, "train/grad_norm": norm}
-        figures["train/audio_seconds_per_second"] = float(self._seconds_since) / elapsed
+        heard = float(self.heard)
+        figures["train/audio_hours"] = heard / 3600
+        figures["train/audio_seconds_per_second"] = (heard - self._heard_before) / elapsed
         figures["train/loader_wait"] = found["waited"] / found["ranks"]
         figures["train/rejected"] = float(self.rejected)
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
@@ -271,7 +277,7 @@ class TrainModule(lightning.LightningModule):
 
     def _start_interval(self) -> None:
         self._clock, self._waited = time.perf_counter(), self._waited_so_far()
-        self._seconds_since = 0.0
+        self._heard_before = float(self.heard)
 
     def report(self, figures: Mapping[str, float]) -> None:
         """Keep ``figures`` as the latest and give them to every tracker, at the house step."""

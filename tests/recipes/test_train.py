@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,10 @@ def test_what_a_run_leaves_behind(whole: tuple[Path, dict[str, Any]], tokenizer:
     rows = figures(out)
     assert [row["step"] for row in rows] == [str(n) for n in range(1, 9)]
     assert mark["steps"] == 8 and mark["valid/loss"] == pytest.approx(float(rows[-1]["valid/loss"]), abs=1e-5)
+    heard = [0.0, *(3600 * float(row["train/audio_hours"]) for row in rows)]
+    data = json.loads((out / "config.json").read_text())["data"]
+    limit = data["max_seconds"] * data.get("accumulate", 1)
+    assert all(0 < after - before <= limit for before, after in pairwise(heard)), "audio of each update, summed up"
     assert "training stops after update 8" in (out / "train.log").read_text()
 
 

@@ -86,10 +86,15 @@ def test_the_whole_report(
         "tokenizers": tokenizers, "examples": {"cuts": str(manifest), "count": 2}, "claims": [claim, lower],
         "stages": ["corpus", "train/it1", "train/it2"],
     }  # fmt: skip
+    Path(arguments["runs"]["hubert_it1"], "_COMPLETE.json").write_text('{"seconds": 75.2, "train/audio_hours": 5.5}')
     stage("corpus"), stage("train/it1", seconds=75.2), stage("train/it2", seconds=20.0)
     mark = run(report, [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in arguments.items()])
     assert (mark["claims"], mark["reached"]) == (2, 1)
-    assert json.loads((tmp_path / "results.json").read_text()) == json.loads(Path(results).read_text())
+    merged, given = (json.loads(path.read_text()) for path in (tmp_path / "results.json", Path(results)))
+    trained = [row for row in merged["rows"] if row not in given["rows"]]
+    assert merged == {**given, "rows": [*given["rows"], *trained]}
+    cost = {(row["system"], row["metric"]): row["value"] for row in trained}
+    assert cost == {("hubert_it1", "train_seconds"): 75.2, ("hubert_it1", "train_hours"): 5.5}, "it2 is not finished"
     text = (tmp_path / "report.html").read_text()
     document = Document(text)
     assert document.headings == ["Results", "Training", "Layers", "Units", "Examples", "Time"]
