@@ -27,6 +27,8 @@ class TransformerEncoder(nn.Module):
         norm_first: LayerNorm before each part and at the end (large) instead of after each residual and at the start.
         positions: module of (B, T, D), zero on padding, and (B, T) valid or None -> (B, T, D), filled with ``dim``;
             default ``ConvPositions()``.
+        relative: module of a number of frames -> for each layer a bias on its attention scores (``GatedRelativePositions``),
+            filled with ``dim``, ``heads`` and ``depth``; None = no bias.
     """
 
     left_context = right_context = None  # unlimited: this encoder sees the whole utterance
@@ -45,11 +47,13 @@ class TransformerEncoder(nn.Module):
         norm_first: bool = False,
         init: float = 0.02,
         positions: Part[nn.Module] = ConvPositions,
+        relative: Part[nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.dim_in = self.dim = dim
         self.depth, self.layerdrop, self.norm_first = depth, layerdrop, norm_first
         self.positions = fill(positions, dim=dim)
+        self.relative = None if relative is None else fill(relative, dim=dim, heads=heads, depth=depth)
         self.norm, self.dropout = nn.LayerNorm(dim), nn.Dropout(dropout)
         self.layers = nn.ModuleList(
             TransformerLayer(dim, ffn, heads, dropout, attention_dropout, activation_dropout, norm_first, init)
@@ -77,9 +81,10 @@ class TransformerEncoder(nn.Module):
             y = self.norm(y)
         y = self.dropout(y)
         layers, added = [y], []
-        for layer in self.layers[:depth]:
+        biases = [None] * self.depth if self.relative is None else self.relative(y.size(1))
+        for layer, bias in zip(self.layers[:depth], biases, strict=False):
             if not (self.training and self.layerdrop and float(torch.rand(())) < self.layerdrop):
-                y, more = layer(y, keys)
+                y, more = layer(y, keys, bias)
                 if ffn:
                     added.append(more)
             layers.append(y)

@@ -52,6 +52,8 @@ class ConvFrontend(nn.Module):
         sample_rate: of the waveform, Hz.
         normalize_audio: give every utterance mean 0 and variance 1 over its real samples before anything else; padding
             stays 0 (fairseq ``task.normalize: true``, ``layer_norm(wav, wav.shape)``: wav2vec 2.0 and HuBERT large).
+        normalize_eps: added to that variance: 1e-5 in fairseq and torchaudio, 1e-7 in transformers' feature extractor;
+            for quiet audio it decides the level.
     """
 
     def __init__(
@@ -64,12 +66,14 @@ class ConvFrontend(nn.Module):
         grad_scale: float = 1.0,
         sample_rate: int = 16000,
         normalize_audio: bool = False,
+        normalize_eps: float = 1e-5,
     ) -> None:
         super().__init__()
         if len(kernels) != len(strides):
             raise ValueError(f"{len(kernels)} kernels but {len(strides)} strides")
         self.dim, self.kernels, self.strides, self.grad_scale = channels, tuple(kernels), tuple(strides), grad_scale
         self.rate, self.normalize_audio = Fraction(1, sample_rate), normalize_audio
+        self.normalize_eps = normalize_eps
         self.hop = self.rate
         for stride in strides:
             self.hop *= stride
@@ -97,13 +101,13 @@ class ConvFrontend(nn.Module):
             raise ValueError(
                 f"this frontend takes audio at {1 / self.rate} Hz, found {1 / audio.hop if audio.hop else None} Hz"
             )
-        x = (normalized(audio) if self.normalize_audio else audio).data[:, None]
+        x = (normalized(audio, self.normalize_eps) if self.normalize_audio else audio).data[:, None]
         for block in self.blocks:
             x = block(x)
         return Seq(scale_gradient(x, self.grad_scale).transpose(1, 2), self.frames(audio.lengths), self.hop)
 
 
-def normalized(audio: Seq) -> Seq:
+def normalized(audio: Seq, eps: float = 1e-5) -> Seq:
     """(B, S) -> (B, S): mean 0 and variance 1 over the real samples of each utterance, padding 0.
 
     ``F.layer_norm`` of each utterance alone; sums are float64, so that the width of the batch does not show.
@@ -112,4 +116,4 @@ def normalized(audio: Seq) -> Seq:
     x = audio.data.masked_fill(~audio.valid, 0).double()
     x = (x - x.sum(1, keepdim=True) / count).masked_fill(~audio.valid, 0)
     variance = x.square().sum(1, keepdim=True) / count
-    return audio.with_data((x / (variance + 1e-5).sqrt()).to(audio.data.dtype))
+    return audio.with_data((x / (variance + eps).sqrt()).to(audio.data.dtype))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,20 +27,28 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, keys: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, keys: Tensor | None = None, bias: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """(B, T, D) -> (B, T, D).
 
         Args:
             keys: (B, 1, 1, T) bool, True where a key may be attended to; None = everywhere.
+            bias: x -> (B, heads, T, T), added to the scores (relative positions).
         """
         b, t, d = x.shape
+        added = None if bias is None else bias(x)
         q, k, v = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
         if dropout and not x.is_cuda:
             scores = (q * (d // self.heads) ** -0.5) @ k.transpose(-1, -2)  # scaling q is cheaper than scaling T x T
+            if added is not None:
+                scores = scores + added
             if keys is not None:
                 scores = scores.masked_fill(~keys, torch.finfo(scores.dtype).min)  # -inf: NaN without any real key
             y = F.dropout(torch.softmax(scores, -1), dropout) @ v
         else:
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=keys, dropout_p=dropout)
+            mask = keys
+            if added is not None:
+                added = added.to(q.dtype)
+                mask = added if keys is None else added.masked_fill(~keys, torch.finfo(q.dtype).min)
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
         return self.out(y.transpose(1, 2).reshape(b, t, d))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -47,12 +49,14 @@ class TransformerLayer(nn.Module):
         """(B, T, D) -> (B, T, D), before the residual."""
         return self.dropout(self.down(self.activation_dropout(F.gelu(self.up(x)))))
 
-    def forward(self, x: Tensor, keys: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, T, D), keys (B, 1, 1, T) bool or None -> the output and what the feed-forward part added, both (B, T, D)."""
+    def forward(
+        self, x: Tensor, keys: Tensor | None = None, bias: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(B, T, D) -> the output and what the feed-forward part added, both (B, T, D); the rest as in ``SelfAttention``."""
         if self.norm_first:
-            x = x + self.dropout(self.attention(self.attention_norm(x), keys))
+            x = x + self.dropout(self.attention(self.attention_norm(x), keys, bias))
             added = self.feed_forward(self.ffn_norm(x))
             return x + added, added
-        x = self.attention_norm(x + self.dropout(self.attention(x, keys)))
+        x = self.attention_norm(x + self.dropout(self.attention(x, keys, bias)))
         added = self.feed_forward(x)
         return self.ffn_norm(x + added), added

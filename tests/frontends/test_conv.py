@@ -104,3 +104,16 @@ def test_other_rates_and_shapes_are_refused():
         make()(Seq(torch.randn(1, 800).double(), torch.tensor([800]), Fraction(1, 8000)))
     with pytest.raises(ValueError, match="2 kernels but 1 strides"):
         ConvFrontend(kernels=[3, 3], strides=[2])
+
+
+def test_normalised_audio_as_transformers_feature_extractor_gives_it():
+    """Its 1e-7 under the root instead of fairseq's 1e-5 decides the level of quiet audio."""
+    from transformers import Wav2Vec2FeatureExtractor
+
+    quiet = pad([0.001 * torch.randn(n).double() + 0.01 for n in (4000, 2500)], RATE)
+    theirs = Wav2Vec2FeatureExtractor(do_normalize=True)
+    for eps, agrees in ((1e-7, True), (1e-5, False)):
+        ours = normalized(quiet, eps)
+        for row, heard in zip(unpad(ours), unpad(quiet), strict=True):
+            expected = torch.from_numpy(theirs(heard.numpy(), sampling_rate=16000).input_values[0]).double()
+            assert torch.allclose(row, expected, rtol=0, atol=1e-5) == agrees
