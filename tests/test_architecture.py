@@ -19,7 +19,7 @@ LAYERS = [
     {"seq", "term", "config", "store", "draws", "errors", "part", "protocols", "ranks", "signature", "stream"},
     {"nn", "frontends", "maskers", "quantizers", "views", "text", "metrics", "data"},
     {"encoders", "heads", "vocoders", "decode"},
-    {"encoder", "teacher", "targets", "objectives"},
+    {"encoder", "teacher", "targets", "objectives", "exchange"},
     {"pretraining", "units"},
     {"tasks", "recipe", "provenance"},
     {"train", "report"},

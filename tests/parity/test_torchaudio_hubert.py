@@ -6,6 +6,7 @@ through them agrees to 1e-5; everything before them to 1e-6 and better.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 import pytest
@@ -16,13 +17,19 @@ from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
 from speechunits.config import build, load
+from speechunits.exchange.names import in_model, to_ours
 from speechunits.objectives.passes import Passes
 from speechunits.stream import Stream
 from speechunits.term import loss
-from tools.bench.reference_weights import renamed
 
 VOCAB = 7
 EQUAL, PADDED = (8000, 8000, 8000), (8000, 6100, 3333)
+
+
+def renamed(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    ours, left = to_ours(theirs)
+    assert left == []
+    return in_model(ours)
 
 
 class GivenMask(nn.Module):

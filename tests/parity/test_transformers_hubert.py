@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import HubertConfig, HubertModel
 
-from tools.bench.reference_weights import renamed
+from speechunits.exchange.names import to_ours
 
 PADDED = (8000, 6100, 3333)
 
@@ -28,7 +28,9 @@ def toy(norm: str, norm_first: bool, attention: str) -> HubertModel:
 
 
 def encoder_weights(theirs: HubertModel) -> dict[str, torch.Tensor]:
-    return {name.removeprefix("encoder."): tensor for name, tensor in renamed(theirs.state_dict()).items()}
+    ours, left = to_ours(theirs.state_dict())
+    assert left == []
+    return ours
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])

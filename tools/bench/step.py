@@ -26,11 +26,11 @@ from torch import Tensor, nn
 
 from speechunits.config import build, load
 from speechunits.draws import draws
+from speechunits.exchange.names import in_model, to_ours
 from speechunits.pretraining import SSLModel
 from speechunits.seq import Seq
 from speechunits.stream import Stream
 from speechunits.term import loss
-from tools.bench.reference_weights import renamed
 
 TOLERANCE = 1e-4  # relative, float32, dropout off
 
@@ -81,7 +81,7 @@ def make_models(args: argparse.Namespace) -> tuple[SSLModel, nn.Module, dict[str
     ours = build(tree["model"], streams={"units": Stream(Fraction(1, 50), (args.classes,), "random")})
     theirs = torchaudio.models.hubert_pretrain_base(num_classes=args.classes, encoder_layer_drop=0.0)
     theirs.logit_generator.skip_nomask = args.skip_unmasked
-    ours.load_state_dict(renamed(theirs.state_dict()), strict=True)
+    ours.load_state_dict(in_model(to_ours(theirs.state_dict())[0]), strict=True)
     batch = make_batch(ours, args.batch, args.seconds, args.classes)
     masked = ours.encoder.frames(batch["audio"], batch["draws"], "mask:0").masked
     theirs.mask_generator = GivenMask(theirs.mask_generator.mask_embedding, masked)
