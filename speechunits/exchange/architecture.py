@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -29,6 +29,31 @@ HEADS = {768: 12, 1024: 16, 1280: 16}  # base, large, xlarge
 
 
 @dataclass(frozen=True)
+class Found:
+    """What a reader found in a source.
+
+    Args:
+        where: the source, to begin sentences with.
+        kind: what it is, in a few words.
+        weights: by our names, those of a head under "head.".
+        known: the ``Numbers`` that the source states.
+        usual: whether conventions may stand in for what it does not state.
+        left: names of weights that have no place here.
+        derived_from: fingerprints of artefacts of ours that it was made from.
+        temperature: of its head.
+    """
+
+    where: str
+    kind: str
+    weights: Mapping[str, Tensor]
+    known: Mapping[str, Any] = field(default_factory=dict)
+    usual: bool = False
+    left: Sequence[str] = ()
+    derived_from: Sequence[str] = ()
+    temperature: float = 0.1
+
+
+@dataclass(frozen=True)
 class Numbers:
     """What the shapes of weights do not tell; the first four must be known, the others matter to training alone.
 
@@ -37,11 +62,10 @@ class Numbers:
         strides: of the convolutions.
         norm_first: LayerNorm before each part of a layer.
         normalize_audio: every utterance to mean 0 and variance 1.
-        normalize_eps: see ``ConvFrontend``.
+        normalize_eps, sample_rate, grad_scale: see ``ConvFrontend``.
         furthest: of relative positions, see ``GatedRelativePositions``.
         dropout, attention_dropout, activation_dropout, layerdrop: see ``TransformerEncoder``.
         projection_dropout: see ``FeatureProjection``.
-        grad_scale: see ``ConvFrontend``.
         mask_share, mask_length, mask_minimum: see ``SpanMasker``.
     """
 
@@ -50,6 +74,7 @@ class Numbers:
     norm_first: bool
     normalize_audio: bool
     normalize_eps: float = 1e-5
+    sample_rate: int = 16000
     furthest: int = 800
     dropout: float = 0.1
     attention_dropout: float = 0.1
@@ -136,6 +161,7 @@ def encoder_tree(weights: Mapping[str, Tensor], numbers: Numbers) -> Tree:
         "norm": "layer" if "frontend.blocks.1.norm.weight" in weights else "group",
         "bias": "frontend.blocks.0.conv.bias" in weights,
         "grad_scale": n.grad_scale,
+        "sample_rate": n.sample_rate,
         "normalize_audio": n.normalize_audio,
         "normalize_eps": n.normalize_eps,
     }

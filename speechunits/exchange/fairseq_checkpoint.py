@@ -1,0 +1,134 @@
+"""Checkpoints of fairseq (and WavLM's own, which has its layout): HuBERT, wav2vec 2.0, data2vec, pre-trained or fine-tuned.
+
+fairseq's dictionaries begin with four special symbols, so that unit u has row u + 4 of HuBERT's label embeddings: that is
+undone here. What the checkpoint says of itself (``cfg``, or ``args`` before 2021) is read as data.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from speechunits.errors import UserError
+from speechunits.exchange.architecture import Found
+from speechunits.exchange.inert_pickle import Inert
+from speechunits.exchange.names import to_ours
+
+SPECIALS = 4  # <s>, <pad>, </s>, <unk>
+# Ours -> fairseq's.
+_SETTINGS = {
+    "heads": "encoder_attention_heads",
+    "norm_first": "layer_norm_first",
+    "furthest": "max_distance",
+    "dropout": "dropout",
+    "attention_dropout": "attention_dropout",
+    "activation_dropout": "activation_dropout",
+    "layerdrop": "encoder_layerdrop",
+    "projection_dropout": "dropout_input",
+    "grad_scale": "feature_grad_mult",
+    "mask_share": "mask_prob",
+    "mask_length": "mask_length",
+}
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """The entries of a mapping, a Namespace or an OmegaConf node, one level deep; {} of anything else."""
+    if isinstance(value, Inert):
+        value = value.state  # type: ignore[attr-defined]
+    if isinstance(value, Mapping) and "_content" in value:  # OmegaConf
+        value = value["_content"]
+    return {str(k): _plain(v) for k, v in value.items()} if isinstance(value, Mapping) else {}
+
+
+def _plain(value: Any) -> Any:
+    """The value that an OmegaConf leaf or an enumeration stands for."""
+    state = value.state if isinstance(value, Inert) else None  # type: ignore[attr-defined]
+    if isinstance(state, Mapping) and "_val" in state:
+        return _plain(state["_val"])
+    if isinstance(value, Inert) and state is None and len(value.arguments) == 1:  # type: ignore[attr-defined]
+        return value.arguments[0]  # type: ignore[attr-defined]
+    return value
+
+
+def _configuration(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What it says of the model and of the task; of the model inside, if it is fine-tuned."""
+    top = _fields(checkpoint.get("cfg")) or _fields(checkpoint.get("args"))
+    model, task = _fields(top["model"]) if "model" in top else top, _fields(top.get("task")) or top
+    if inside := _fields(model.get("w2v_args")):
+        inner = _fields(inside["model"]) if "model" in inside else inside
+        return inner, {**task, "normalize": model.get("normalize", task.get("normalize"))}
+    return model, task
+
+
+def strides(layers: str) -> tuple[int, ...]:
+    """Of fairseq's ``conv_feature_layers``: "[(512, 10, 5)] + [(512, 3, 2)] * 4" -> (5, 2, 2, 2, 2). Nothing is evaluated.
+
+    Raises:
+        ValueError: it is more than lists of three numbers, added and repeated.
+    """
+
+    def read(node: ast.AST) -> Any:
+        if isinstance(node, ast.Constant) and isinstance(node.value, int):
+            return node.value
+        if isinstance(node, ast.List | ast.Tuple):
+            return [read(part) for part in node.elts]
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            return read(node.left) + read(node.right)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+            part, times = read(node.left), read(node.right)
+            if isinstance(part, list) and isinstance(times, int) and len(part) * times <= 100:
+                return part * times
+        raise ValueError(f"conv_feature_layers is {layers!r}, which is no list of (channels, kernel, stride)")
+
+    try:
+        return tuple(int(stride) for _, _, stride in read(ast.parse(layers, mode="eval").body))
+    except (SyntaxError, TypeError) as error:
+        raise ValueError(
+            f"conv_feature_layers is {layers!r}, which is no list of (channels, kernel, stride)"
+        ) from error
+
+
+def _without_specials(rows: Tensor, checkpoint: Mapping[str, Any]) -> Tensor:
+    """Label embeddings (K + 4, D) -> (K, D), unit u in row u: by the checkpoint's dictionary if it has one."""
+    dictionaries = _fields(checkpoint.get("task_state")).get("dictionaries") or [None]
+    symbols = _fields(dictionaries[0]).get("symbols") or []
+    units = [str(u) for u in range(len(rows) - SPECIALS)]
+    if len(symbols) == len(rows) and set(units) <= set(symbols):
+        return rows[[symbols.index(unit) for unit in units]]
+    return rows[SPECIALS:]
+
+
+def read_fairseq(checkpoint: Mapping[str, Any], where: str) -> Found:
+    """The model of a checkpoint that ``read_checkpoint`` gave.
+
+    Raises:
+        UserError: it is of another architecture.
+    """
+    weights = {n: t for n, t in _fields(checkpoint["model"]).items() if isinstance(t, Tensor)}
+    ours, left = to_ours(weights)
+    model, task = _configuration(checkpoint)
+    if model.get("activation_fn", "gelu") != "gelu":
+        raise UserError(f"{where}: activation_fn is {model['activation_fn']}, and speechunits has this model with gelu")
+    known = {name: model.get(key) for name, key in _SETTINGS.items()}
+    known["normalize_audio"] = task.get("normalize", model.get("normalize"))
+    if isinstance(layers := model.get("conv_feature_layers"), str):
+        try:
+            known["strides"] = strides(layers)
+        except ValueError as error:
+            raise UserError(f"{where}: {error}") from error
+    codes, several = ours.get("head.codes.0"), len(_fields(checkpoint.get("task_state")).get("dictionaries") or []) > 1
+    if (
+        codes is None
+        or several
+        or "target_glu.0.weight" in left
+        or len(ours["head.projection.weight"]) != codes.size(1)
+    ):
+        left = [*left, *(n for n in ours if n.startswith("head."))]  # of another objective, or of several codebooks
+        ours = {n: t for n, t in ours.items() if not n.startswith("head.")}
+    else:
+        ours["head.codes.0"] = _without_specials(codes, checkpoint)
+    temperature = float(model.get("logit_temp") or 0.1)
+    return Found(where, "fairseq", ours, known, usual=not model, left=left, temperature=temperature)

@@ -1,0 +1,171 @@
+"""What can be imported, told by looking at it: folders of transformers, checkpoints, weights, centroids, names of the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from speechunits import store
+from speechunits.config import build
+from speechunits.encoder import SpeechEncoder
+from speechunits.errors import UserError
+from speechunits.exchange.architecture import Found, build_encoder, settle, usual_numbers
+from speechunits.exchange.centroids import kmeans, read_npy, read_pickled
+from speechunits.exchange.fairseq_checkpoint import read_fairseq
+from speechunits.exchange.inert_pickle import is_checkpoint, read_checkpoint
+from speechunits.exchange.names import dialect, to_ours
+from speechunits.exchange.transformers_folder import read_folder
+from speechunits.nn import hf
+from speechunits.quantizers.kmeans import KMeans
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A foreign model as ours.
+
+    Args:
+        encoder: built and in eval mode.
+        head: HuBERT's output layer, a ``CosineHead`` of K codes; None where there is none.
+        kind: what it was.
+        left: names of weights that have no place here (heads of other objectives).
+        derived_from: fingerprints of ours that it was made from.
+    """
+
+    encoder: SpeechEncoder
+    head: nn.Module | None
+    kind: str
+    left: list[str]
+    derived_from: list[str]
+
+    def save(self, folder: str | Path) -> str:
+        """Write the encoder as a folder; its fingerprint."""
+        facts = {"kind": "encoder", "imported_from": self.kind, "left_out": self.left}
+        return store.save(self.encoder, folder, derived_from=self.derived_from, **facts)
+
+
+def _of_hub(name: str) -> Path:
+    try:
+        return hf.fetch(name)
+    except (OSError, ValueError) as error:  # no network, no such model, no such name
+        why = " ".join(str(error).split())[:160]
+        raise UserError(f"{name}: no file or folder here, and not to be had from the hub ({why})") from error
+
+
+def _tensors(path: Path) -> Any:
+    """What a file holds: a mapping of a checkpoint, one of weights, or one tensor of centroids."""
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{path}: truncated or damaged ({error}); get the file again") from error
+    return read_checkpoint(path)
+
+
+def _weights(value: Any) -> dict[str, Tensor]:
+    return {str(n): t for n, t in value.items() if isinstance(t, Tensor)} if isinstance(value, Mapping) else {}
+
+
+def find(source: str | Path, trust_pickle: bool = False) -> Found | KMeans:
+    """Look at ``source`` and read it. Only a name that is no path here is looked for on the hub.
+
+    Args:
+        source, trust_pickle: see ``read``.
+
+    Raises:
+        UserError: one sentence about what is wrong with it.
+    """
+    path, where = Path(source), str(source)
+    if path.is_dir():
+        if (path / "meta.json").is_file():
+            raise UserError(f"{where}: is a folder of speechunits already; use it as it is")
+        if not (path / "config.json").is_file():
+            raise UserError(
+                f"{where}: no folder of transformers (config.json is missing); give one that is whole, or a file"
+            )
+        return read_folder(path, where)
+    if not path.is_file():
+        return read_folder(_of_hub(where), where)
+    if path.suffix == ".npy":
+        return kmeans(read_npy(path), where)
+    if path.suffix != ".safetensors" and not is_checkpoint(path):
+        return kmeans(read_pickled(path, trust_pickle), where)
+    value = _tensors(path)
+    if isinstance(value, Mapping) and isinstance(value.get("model"), Mapping):
+        return read_fairseq(value, where)
+    weights = _weights(value)
+    if dialect(weights) is None:
+        centroids = [value] if isinstance(value, Tensor) else list(weights.values())
+        if len(centroids) != 1:
+            raise UserError(f"{where}: neither a model of the HuBERT family nor one tensor of centroids")
+        return kmeans(centroids[0], where)
+    kind, *_ = dialect(weights)  # type: ignore[misc]
+    if kind == "transformers":
+        raise UserError(f"{where}: weights of transformers without their config.json; give the folder of both")
+    if kind == "fairseq":
+        return read_fairseq({"model": weights}, where)
+    ours, left = to_ours(weights)
+    return Found(where, kind, ours, usual=True, left=left)
+
+
+def _head(weights: Mapping[str, Tensor], found: Found) -> nn.Module | None:
+    if "codes.0" not in weights:
+        return None
+    (size, features), dim = weights["codes.0"].shape, weights["projection.weight"].size(1)
+    node = {"_target_": "speechunits.heads.cosine.CosineHead", "features": features, "temperature": found.temperature}
+    head: nn.Module = build(node, dim=dim, vocab=(size,))
+    head.load_state_dict(weights)
+    return head.eval()
+
+
+def read(source: str | Path, trust_pickle: bool = False, **asked: Any) -> Imported | KMeans:
+    """A foreign model or codebook as ours, whichever it is.
+
+    Args:
+        source: a folder of transformers, a checkpoint of fairseq, weights of torchaudio, a name on the hub, or centroids
+            (.npy, safetensors, a tensor of torch).
+        trust_pickle: read centroids of scikit-learn too, which runs what is in the file.
+        asked: ``Numbers`` that the source does not tell.
+
+    Raises:
+        UserError: see ``find``, ``settle`` and ``build_encoder``.
+    """
+    found = find(source, trust_pickle)
+    if isinstance(found, KMeans):
+        return found
+    inner = {n: t for n, t in found.weights.items() if not n.startswith("head.")}
+    numbers = settle(found.where, found.known, asked, usual_numbers(inner) if found.usual else {})
+    encoder = build_encoder(found.where, inner, numbers)
+    head = {n.removeprefix("head."): t.float() for n, t in found.weights.items() if n.startswith("head.")}
+    return Imported(encoder, _head(head, found), found.kind, list(found.left), list(found.derived_from))
+
+
+def read_model(source: str | Path, **asked: Any) -> Imported:
+    """``read``, where an encoder is needed.
+
+    Raises:
+        UserError: see ``read``; or the source holds centroids.
+    """
+    found = read(source, **asked)
+    if isinstance(found, KMeans):
+        raise UserError(f"{source}: holds centroids, and an encoder is needed here")
+    return found
+
+
+def read_quantizer(source: str | Path, trust_pickle: bool = False) -> KMeans:
+    """``read``, where a codebook is needed.
+
+    Raises:
+        UserError: see ``read``; or there is no such file, or it holds a model.
+    """
+    if not Path(source).is_file():
+        raise UserError(f"{source}: there is no such file; give centroids as .npy or .safetensors, or a folder of ours")
+    found = find(source, trust_pickle)
+    if not isinstance(found, KMeans):
+        raise UserError(f"{source}: holds a model, and centroids are needed here")
+    return found

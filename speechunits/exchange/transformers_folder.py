@@ -1,0 +1,201 @@
+"""Folders of transformers: HubertModel, Wav2Vec2Model, WavLMModel and Data2VecAudioModel in, a SpeechEncoder out.
+
+``hidden_states[i]`` there is ``layer:i`` here, and ``last_hidden_state`` is ``final``. Norm-first models normalise
+``final`` alone: transformers before version 5 put that in the place of the last hidden state too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from speechunits import __version__, store
+from speechunits.encoder import SpeechEncoder
+from speechunits.encoders.transformer import TransformerEncoder
+from speechunits.errors import UserError
+from speechunits.exchange.architecture import Found
+from speechunits.exchange.names import to_ours, to_transformers
+from speechunits.frontends.conv import ConvFrontend
+from speechunits.maskers.span import SpanMasker
+from speechunits.nn import hf
+from speechunits.nn.positions import ConvPositions
+from speechunits.nn.projection import FeatureProjection
+from speechunits.nn.relative_positions import GatedRelativePositions
+from speechunits.nn.stacked_conv_positions import StackedConvPositions
+
+# Ours -> theirs; what a kind of model lacks it has at our default.
+_SETTINGS = {
+    "heads": "num_attention_heads",
+    "norm_first": "do_stable_layer_norm",
+    "furthest": "max_bucket_distance",
+    "dropout": "hidden_dropout",
+    "attention_dropout": "attention_dropout",
+    "activation_dropout": "activation_dropout",
+    "layerdrop": "layerdrop",
+    "projection_dropout": "feat_proj_dropout",
+    "mask_share": "mask_time_prob",
+    "mask_length": "mask_time_length",
+    "mask_minimum": "mask_time_min_masks",
+}
+# What our parts are built with and have no argument for.
+_FIXED = {
+    "hidden_act": "gelu",
+    "feat_extract_activation": "gelu",
+    "layer_norm_eps": 1e-5,
+    "feat_proj_layer_norm": True,
+    "conv_pos_batch_norm": False,
+    "add_adapter": False,
+    "adapter_attn_dim": None,
+}
+_EPS = 1e-7  # under the root of Wav2Vec2FeatureExtractor
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error}); get the folder again") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: holds no settings; get the folder again")
+    return value
+
+
+def _listens(folder: Path) -> dict[str, Any]:
+    """What is said of the audio; transformers 5 also writes it into ``processor_config.json``."""
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        if (folder / name).is_file():
+            said = _json(folder / name)
+            said = said.get("feature_extractor", said)
+            eps = {"normalize_eps": _EPS, "sample_rate": said.get("sampling_rate", 16000)}
+            return {"normalize_audio": bool(said.get("do_normalize", True)), **eps}
+    return {"normalize_eps": _EPS}
+
+
+def read_folder(folder: Path, where: str) -> Found:
+    """The model in a folder that ``save_pretrained`` wrote; nothing is fetched.
+
+    Raises:
+        UserError: half-written or damaged, another kind of model, or one with a part that speechunits does not have.
+    """
+    kind = _json(folder / "config.json").get("model_type")
+    if kind not in hf.MODELS:
+        raise UserError(f"{where}: holds a '{kind}' model; what can be imported: {', '.join(hf.MODELS)}")
+    try:
+        settings = hf.read_config(folder, kind)
+        for name, value in _FIXED.items():
+            if settings.get(name, value) != value:
+                raise UserError(
+                    f"{where}: {name} is {settings[name]!r}, and speechunits has this model only with {value!r}"
+                )
+        theirs, missing = hf.read_weights(folder, kind)
+    except UserError:
+        raise
+    except Exception as error:  # transformers raises many kinds for a folder that is not whole
+        why = " ".join(str(error).split())[:200]
+        raise UserError(f"{where}: half-written, damaged, or no model of transformers ({why}); get it again") from error
+    if lacks := [name for name in missing if name != "masked_spec_embed"]:  # fine-tuned models have dropped it
+        raise UserError(f"{where}: {len(lacks)} weights are missing, {lacks[0]} for one; get the folder again")
+    ours, left = to_ours({name: tensor for name, tensor in theirs.items() if name not in missing})
+    known = {name: settings.get(key) for name, key in _SETTINGS.items()}
+    known |= {"norm_first": settings.get("do_stable_layer_norm", False), "strides": tuple(settings["conv_stride"])}
+    said = settings.get("speechunits")
+    parents = said.get("derived_from", []) if isinstance(said, dict) else []
+    return Found(where, f"transformers {kind}", ours, {**known, **_listens(folder)}, left=left, derived_from=parents)
+
+
+def _expect(slot: str, part: object, *kinds: type) -> None:
+    if type(part) not in kinds:
+        found = "none" if part is None else type(part).__name__
+        held = " or ".join(kind.__name__ for kind in kinds)
+        raise UserError(f"transformers has no model with the {slot} {found}: only encoders with {held} can be exported")
+
+
+def settings_of(encoder: SpeechEncoder) -> tuple[str, dict[str, Any]]:
+    """The kind of model (a key of ``hf.MODELS``) that computes what ``encoder`` does, and its settings.
+
+    Raises:
+        UserError: there is none; the sentence names the part.
+    """
+    frontend, inner, projection, masker = encoder.frontend, encoder.encoder, encoder.projection, encoder.masker
+    _expect("frontend", frontend, ConvFrontend)
+    _expect("projection", projection, FeatureProjection)
+    assert projection is not None
+    _expect("encoder", inner, TransformerEncoder)
+    _expect("positions", inner.positions, ConvPositions, StackedConvPositions)
+    if inner.relative is not None:
+        _expect("relative positions", inner.relative, GatedRelativePositions)
+    norm = "layer" if isinstance(frontend.blocks[0].norm, nn.LayerNorm) else "group"
+    first, conv = inner.layers[0], frontend.blocks[0].conv
+    settings = {
+        "hidden_size": inner.dim,
+        "num_hidden_layers": inner.depth,
+        "num_attention_heads": first.attention.heads,
+        "intermediate_size": first.up.out_features,
+        "hidden_dropout": inner.dropout.p,
+        "attention_dropout": first.attention.dropout,
+        "activation_dropout": first.activation_dropout.p,
+        "layerdrop": inner.layerdrop,
+        "feat_proj_dropout": projection.dropout.p,
+        "conv_dim": [frontend.dim] * len(frontend.kernels),
+        "conv_kernel": list(frontend.kernels),
+        "conv_stride": list(frontend.strides),
+        "conv_bias": conv.bias is not None,
+        "apply_spec_augment": type(masker) is SpanMasker,
+        "mask_time_prob": 0.0,
+    }
+    if type(masker) is SpanMasker:
+        spans = masker.time
+        settings |= {
+            "mask_time_prob": spans.share,
+            "mask_time_length": spans.length,
+            "mask_time_min_masks": spans.minimum,
+        }
+    if type(inner.positions) is StackedConvPositions:
+        if norm == "group" or inner.norm_first or inner.relative is not None:
+            raise UserError(
+                "transformers has StackedConvPositions only together with layer norm in the convolutions, norm_first "
+                "false and no relative positions: this encoder cannot be exported"
+            )
+        convs = inner.positions.convs
+        settings |= {"num_conv_pos_embeddings": len(convs), "conv_pos_kernel_size": convs[0].kernel_size[0]}
+        return "data2vec-audio", {**settings, "num_conv_pos_embedding_groups": convs[0].groups}
+    positions = inner.positions.conv
+    settings |= {
+        "feat_extract_norm": norm,
+        "do_stable_layer_norm": inner.norm_first,
+        "num_conv_pos_embeddings": positions.kernel_size[0],
+        "num_conv_pos_embedding_groups": positions.groups,
+    }
+    if inner.relative is None:
+        return "hubert", settings
+    return "wavlm", {**settings, "num_buckets": inner.relative.buckets, "max_bucket_distance": inner.relative.furthest}
+
+
+def write_folder(folder: str | Path, out: Path) -> str:
+    """Export the encoder in ``folder`` as the folder ``out`` of transformers, replaced whole; the kind of model.
+
+    ``config.json`` keeps under "speechunits" what it was made from.
+
+    Raises:
+        UserError: transformers has no such model.
+    """
+    encoder: SpeechEncoder = store.restore(folder, expect=SpeechEncoder)
+    kind, settings = settings_of(encoder)
+    weights: Mapping[str, Any] = to_transformers(
+        {n: t for n, t in encoder.state_dict().items() if not n.startswith("masker.") or settings["mask_time_prob"]}
+    )
+    settings["speechunits"] = {"version": __version__, "derived_from": [encoder.fingerprint]}
+    frontend = encoder.frontend
+    listens = {
+        "do_normalize": frontend.normalize_audio,
+        "sampling_rate": int(1 / frontend.rate),
+        "return_attention_mask": settings.get("feat_extract_norm") != "group",
+    }
+    with store.writing(out) as aside:
+        aside.mkdir()
+        hf.write_model(aside, kind, settings, weights, listens)
+    return kind
