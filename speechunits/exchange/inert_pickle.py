@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -110,6 +111,10 @@ class _Reader(pickle.Unpickler):
         return self.storage(str(key), dtype, int(numel))
 
 
+def _numbers(raw: bytes, dtype: torch.dtype) -> Tensor:
+    return torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.empty(0, dtype=dtype)
+
+
 def _read_zip(file: BinaryIO) -> Any:
     with zipfile.ZipFile(file) as archive:
         (program,) = (n for n in archive.namelist() if n.endswith("data.pkl"))
@@ -123,7 +128,7 @@ def _read_zip(file: BinaryIO) -> Any:
                 entry = archive.getinfo(f"{root}data/{key}")
                 if entry.compress_type != zipfile.ZIP_STORED or entry.file_size < numel * dtype.itemsize:
                     raise ValueError(f"storage {key} is not whole")
-                loaded[key] = torch.frombuffer(bytearray(archive.read(entry)) or bytearray(8), dtype=dtype)[:numel]
+                loaded[key] = _numbers(archive.read(entry), dtype)[:numel]
             return loaded[key]
 
         return _Reader(io.BytesIO(archive.read(program)), storage).load()
@@ -145,8 +150,8 @@ def _read_sequence(file: BinaryIO, size: int) -> Any:
     value = _Reader(file, storage).load()
     for key in _Reader(file).load():
         (numel,) = struct.unpack("<q", file.read(8))
-        found = bytearray(file.read(numel * loaded[key].dtype.itemsize))
-        loaded[key].copy_(torch.frombuffer(found, dtype=loaded[key].dtype))  # the tensors made of it are views
+        dtype = loaded[key].dtype
+        loaded[key].copy_(_numbers(file.read(numel * dtype.itemsize), dtype))  # the tensors made of it are views
     return value
 
 
@@ -170,7 +175,10 @@ def read_checkpoint(path: Path) -> Any:
         UserError: truncated or damaged, or a TorchScript archive.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # about TorchScript and rare protocols: it is refused all the same
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # a class that is not let in (of a configuration, of an attacker), or damage: read below
         pass
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,8 @@ def find(source: str | Path, trust_pickle: bool = False) -> Found | KMeans:
             )
         return read_folder(path, where)
     if not path.is_file():
-        return read_folder(_of_hub(where), where)
+        found = read_folder(folder := _of_hub(where), where)
+        return replace(found, kind=f"{found.kind}, {folder.name}")  # the commit
     if path.suffix == ".npy":
         return kmeans(read_npy(path), where)
     if path.suffix != ".safetensors" and not is_checkpoint(path):
