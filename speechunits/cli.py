@@ -87,7 +87,8 @@ def import_(args: argparse.Namespace) -> None:
     asked = {k: getattr(args, k) for k in ("heads", "strides", "norm_first", "normalize_audio")}
     if args.encoder is not None:
         made = UnitTokenizer.from_pretrained(args.encoder, args.layer, args.source, args.trust_pickle, **asked)
-        print(f"{out}: tokenizer {made.save(out)}")
+        name = made.save(out, derived_from=[store.identity(made.features.source)])
+        print(f"{out}: tokenizer {name}")
         return
     found = read(args.source, args.trust_pickle, **asked)
     if not isinstance(found, Imported):

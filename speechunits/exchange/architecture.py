@@ -104,8 +104,9 @@ def settle(where: str, known: Mapping[str, Any], asked: Mapping[str, Any], usual
     numbers = {**usual, **asked, **known}
     for name in NEEDED:
         if name not in numbers:
-            option = name.replace("_", "-")
-            raise UserError(f"{where}: does not tell {name}, and the weights do not either; give --{option}")
+            option = f"--{name.replace('_', '-')}"
+            option += f" or {option.replace('--', '--no-')}" if name in ("norm_first", "normalize_audio") else ""
+            raise UserError(f"{where}: does not tell {name}, and the weights do not either; give {option}")
     return Numbers(**numbers)
 
 

@@ -20,7 +20,7 @@ from speechunits.exchange.centroids import kmeans, read_npy, read_pickled
 from speechunits.exchange.fairseq_checkpoint import read_fairseq
 from speechunits.exchange.inert_pickle import is_checkpoint, read_checkpoint
 from speechunits.exchange.names import dialect, to_ours
-from speechunits.exchange.transformers_folder import read_folder
+from speechunits.exchange.transformers_folder import kind_of, read_folder
 from speechunits.nn import hf
 from speechunits.quantizers.kmeans import KMeans
 
@@ -50,11 +50,19 @@ class Imported:
 
 
 def _of_hub(name: str) -> Path:
+    """The cached folder of a model of the hub; what cannot be imported is refused before its weights are fetched."""
     try:
-        return hf.fetch(name)
+        folder = hf.fetch_settings(name)
+        kind_of(folder, name)
+        hf.fetch_weights(name, folder)
+    except UserError:
+        raise
     except (OSError, ValueError) as error:  # no network, no such model, no such name
-        why = " ".join(str(error).split())[:160]
-        raise UserError(f"{name}: no file or folder here, and not to be had from the hub ({why})") from error
+        why = " ".join(str(error).split())[:120]
+        raise UserError(
+            f"{name}: no file or folder here, and not to be had from the hub ({why}); check the path, or the network"
+        ) from error
+    return folder
 
 
 def _tensors(path: Path) -> Any:
@@ -84,10 +92,6 @@ def find(source: str | Path, trust_pickle: bool = False) -> Found | KMeans:
     if path.is_dir():
         if (path / "meta.json").is_file():
             raise UserError(f"{where}: is a folder of speechunits already; use it as it is")
-        if not (path / "config.json").is_file():
-            raise UserError(
-                f"{where}: no folder of transformers (config.json is missing); give one that is whole, or a file"
-            )
         return read_folder(path, where)
     if not path.is_file():
         found = read_folder(folder := _of_hub(where), where)

@@ -75,15 +75,29 @@ def _listens(folder: Path) -> dict[str, Any]:
     return {"normalize_eps": _EPS}
 
 
+def kind_of(folder: Path, where: str) -> str:
+    """The kind of model (a key of ``hf.MODELS``) in a folder.
+
+    Raises:
+        UserError: another kind, or no folder of transformers.
+    """
+    if not (folder / "config.json").is_file():
+        raise UserError(
+            f"{where}: no folder of transformers (config.json is missing); give one that is whole, or a file"
+        )
+    kind = _json(folder / "config.json").get("model_type")
+    if kind not in hf.MODELS:
+        raise UserError(f"{where}: holds a '{kind}' model; what can be imported: {', '.join(hf.MODELS)}")
+    return str(kind)
+
+
 def read_folder(folder: Path, where: str) -> Found:
     """The model in a folder that ``save_pretrained`` wrote; nothing is fetched.
 
     Raises:
         UserError: half-written or damaged, another kind of model, or one with a part that speechunits does not have.
     """
-    kind = _json(folder / "config.json").get("model_type")
-    if kind not in hf.MODELS:
-        raise UserError(f"{where}: holds a '{kind}' model; what can be imported: {', '.join(hf.MODELS)}")
+    kind = kind_of(folder, where)
     try:
         settings = hf.read_config(folder, kind)
         for name, value in _FIXED.items():

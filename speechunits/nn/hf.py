@@ -65,18 +65,24 @@ def write_model(
         transformers.Wav2Vec2FeatureExtractor(**listens).save_pretrained(folder)
 
 
-def fetch(name: str) -> Path:
-    """The folder of a model of the hub, downloaded unless it is cached; its name is the commit.
+def fetch_settings(name: str) -> Path:
+    """The folder of a model of the hub with what is said of it, downloaded unless cached; the folder's name is the commit.
 
     Raises:
         OSError, ValueError: there is no network, or no such model.
     """
     from huggingface_hub import snapshot_download
 
-    folder = Path(snapshot_download(name, allow_patterns=["config.json", "preprocessor_config.json"]))
+    settings = ["config.json", "preprocessor_config.json", "processor_config.json"]
+    return Path(snapshot_download(name, allow_patterns=settings))
+
+
+def fetch_weights(name: str, folder: Path) -> None:
+    """The weights into the ``folder`` that ``fetch_settings`` gave; raises the same."""
+    from huggingface_hub import snapshot_download
+
     for weights in ("model*.safetensors*", "pytorch_model*.bin*"):  # the second only where there is no first
         if not any(folder.glob(weights)):
             snapshot_download(name, allow_patterns=[weights], revision=folder.name)
         if any(folder.glob(weights)):
             break
-    return folder

@@ -50,11 +50,21 @@ def test_a_name_without_network(name: str, offline: Path) -> None:
     assert "\n" not in str(said.value) and str(said.value).startswith(name)
 
 
+def test_weights_of_other_models_are_not_fetched(offline: Path) -> None:
+    cached = offline / "models--someone--whisper"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text(COMMIT)
+    (cached / "snapshots" / COMMIT).mkdir(parents=True)
+    (cached / "snapshots" / COMMIT / "config.json").write_text('{"model_type": "whisper"}')
+    with pytest.raises(UserError, match="someone/whisper: holds a 'whisper' model"):  # its weights are not in the cache
+        read("someone/whisper")
+
+
 def test_a_path_is_never_looked_for_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fetch(name: str) -> Path:
         raise AssertionError("the network was asked")
 
-    monkeypatch.setattr("speechunits.nn.hf.fetch", fetch)
+    monkeypatch.setattr("speechunits.nn.hf.fetch_settings", fetch)
     place = folder(model("hubert"), tmp_path / "facebook" / "hubert-base-ls960")
     monkeypatch.chdir(tmp_path)
     assert isinstance(read("facebook/hubert-base-ls960"), Imported)
