@@ -17,9 +17,11 @@ import torch
 
 from speechunits import cli, store
 from speechunits.config import build, load
+from speechunits.exchange.source import read_quantizer
 from speechunits.signature import mistakes
 from speechunits.units.features import Features
 from speechunits.units.tokenizer import UnitTokenizer
+from tests.exchange import toy as foreign
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,13 +45,16 @@ def recipes() -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what README.md's lines name: the demo's tokenizer and some speech."""
+    """A folder with what README.md's lines name: the demo's tokenizer, some speech, a model and codebooks of others."""
     torch.manual_seed(0)
     source: Features = build({"_target_": f"{Features.__module__}.Features", "source": _target("frontends.mfcc.MFCC")})
     codebook = build({**_target("quantizers.kmeans.KMeans"), "size": 9}, dim=source.dim)
     codebook.centroids.normal_(0, 20)
     UnitTokenizer.join(source, codebook).save(tmp_path / TOKENIZER)
     soundfile.write(tmp_path / "speech.wav", np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
+    foreign.folder(foreign.model("hubert", num_hidden_layers=6), tmp_path / "facebook" / "hubert-base-ls960")
+    np.save(tmp_path / "km100.npy", np.random.default_rng(0).normal(size=(100, 24)))
+    store.save(read_quantizer(tmp_path / "km100.npy"), tmp_path / "km100")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -59,21 +64,25 @@ def _target(place: str) -> dict[str, str]:
 
 
 def test_the_python_runs(folder: Path) -> None:
-    (block,) = blocks("python")
     names: dict[str, object] = {}
-    exec(compile(block, "README.md", "exec"), names)
-    assert names["units"].ids.data.shape == (1, 98, 1) and names["units"].vocab == (9,)  # type: ignore[attr-defined]
+    for block, shape, vocab in zip(blocks("python"), [(1, 98, 1), (1, 49, 1)], [(9,), (100,)], strict=True):
+        exec(compile(block, "README.md", "exec"), names)
+        assert names["units"].ids.data.shape == shape and names["units"].vocab == vocab  # type: ignore[attr-defined]
 
 
 def test_the_commands_run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     commands = [words for words in lines_of_shell() if words[0] == "speechunits"]
-    assert [words[1] for words in commands] == ["info", "encode"]
+    assert [words[1] for words in commands] == ["info", "encode", "import", "import", "export"]
     for words in commands:
         monkeypatch.setattr(sys, "argv", words)
         cli.main()
     said = capsys.readouterr().out.splitlines()
     name = store.read_meta(TOKENIZER)["fingerprint"]
-    assert said[0] == f"{TOKENIZER}: tokenizer {name}" and json.loads(said[-1])["fingerprint"] == name
+    assert said[0] == f"{TOKENIZER}: tokenizer {name}"
+    encoded, *imported = said[-4:]
+    assert json.loads(encoded)["fingerprint"] == name
+    what = ["exp/hubert: encoder ", "exp/km100: tokenizer ", "exp/hubert_transformers: hubert model"]
+    assert all(line.startswith(begins) for line, begins in zip(imported, what, strict=True))
 
 
 def test_the_scripts_are_there() -> None:

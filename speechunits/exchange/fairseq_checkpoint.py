@@ -131,4 +131,5 @@ def read_fairseq(checkpoint: Mapping[str, Any], where: str) -> Found:
     else:
         ours["head.codes.0"] = _without_specials(codes, checkpoint)
     temperature = float(model.get("logit_temp") or 0.1)
-    return Found(where, "fairseq", ours, known, usual=not model, left=left, temperature=temperature)
+    kind = f"fairseq {model.get('_name') or model.get('arch') or ''}".strip()
+    return Found(where, kind, ours, known, usual=not model, left=left, temperature=temperature)

@@ -145,7 +145,7 @@ def test_hubert(
     forget_fairseq(monkeypatch)
 
     found = read_model(tmp_path / "hubert.pt")
-    assert (found.kind, found.left) == ("fairseq", [])
+    assert (found.kind, found.left) == ("fairseq hubert", [])
     compare(found.encoder, theirs, large)
     inner, front = found.encoder.encoder, found.encoder.frontend
     assert (front.normalize_audio, front.normalize_eps, front.grad_scale) == (large, 1e-5, 0.1)
@@ -293,7 +293,7 @@ def test_kept_as_folders(tmp_path: Path) -> None:
     torch.save({"cfg": {"model": about(), "task": {"normalize": False}}, "model": weights}, tmp_path / "c.pt")
     found = read_model(tmp_path / "c.pt")
     found.save(tmp_path / "ours")
-    assert store.read_meta(tmp_path / "ours")["imported_from"] == "fairseq"
+    assert store.read_meta(tmp_path / "ours")["imported_from"] == "fairseq hubert"
     store.save(found.head, tmp_path / "head")
     kept = store.restore(tmp_path / "head")
     assert kept.vocab == (K,) and torch.equal(kept.codes[0], found.head.codes[0])

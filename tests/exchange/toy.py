@@ -40,10 +40,11 @@ def model(kind: str, norm: str = "group", norm_first: bool = False, **settings: 
     positions = {"num_conv_pos_embeddings": 3, "conv_pos_kernel_size": 5}
     if kind != "data2vec-audio":
         positions = {"num_conv_pos_embeddings": 8, "feat_extract_norm": norm, "do_stable_layer_norm": norm_first}
-    config = getattr(transformers, f"{MODELS[kind]}Config")(
-        hidden_size=24, num_hidden_layers=3, num_attention_heads=4, intermediate_size=40, conv_dim=[12] * 7,
-        conv_bias=norm == "layer", num_conv_pos_embedding_groups=2, **positions, **settings,
-    )  # fmt: skip
+    small = {
+        "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 40, "conv_dim": [12] * 7,
+        "conv_bias": norm == "layer", "num_conv_pos_embedding_groups": 2,
+    }  # fmt: skip
+    config = getattr(transformers, f"{MODELS[kind]}Config")(**{**small, **positions, **settings})
     made = getattr(transformers, f"{MODELS[kind]}Model")(config).eval()
     shake(made)
     return made
