@@ -82,8 +82,10 @@ def import_(args: argparse.Namespace) -> None:
     from speechunits.units.tokenizer import UnitTokenizer
 
     out, head = _free(args.out), args.head and _free(args.head)
-    if (args.encoder is None) != (args.layer is None):
-        raise UserError("a tokenizer needs both --encoder and --layer; give neither for the codebook alone")
+    if (args.encoder is None) != (args.layer is None) or (args.encoder and head):
+        raise UserError(
+            "a tokenizer needs --encoder and --layer, and has no --head; give none of them for the codebook alone"
+        )
     asked = {k: getattr(args, k) for k in ("heads", "strides", "norm_first", "normalize_audio")}
     if args.encoder is not None:
         made = UnitTokenizer.from_pretrained(args.encoder, args.layer, args.source, args.trust_pickle, **asked)

@@ -37,7 +37,7 @@ _SETTINGS = {
 def _fields(value: Any) -> dict[str, Any]:
     """The entries of a mapping, a Namespace or an OmegaConf node, one level deep; {} of anything else."""
     if isinstance(value, Inert):
-        value = value.state  # type: ignore[attr-defined]
+        value = value.state
     if isinstance(value, Mapping) and "_content" in value:  # OmegaConf
         value = value["_content"]
     return {str(k): _plain(v) for k, v in value.items()} if isinstance(value, Mapping) else {}
@@ -45,11 +45,11 @@ def _fields(value: Any) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """The value that an OmegaConf leaf or an enumeration stands for."""
-    state = value.state if isinstance(value, Inert) else None  # type: ignore[attr-defined]
+    state = value.state if isinstance(value, Inert) else None
     if isinstance(state, Mapping) and "_val" in state:
         return _plain(state["_val"])
-    if isinstance(value, Inert) and state is None and len(value.arguments) == 1:  # type: ignore[attr-defined]
-        return value.arguments[0]  # type: ignore[attr-defined]
+    if isinstance(value, Inert) and state is None and len(value.arguments) == 1:
+        return value.arguments[0]
     return value
 
 

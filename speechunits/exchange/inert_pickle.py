@@ -36,10 +36,13 @@ class Inert:
     """
 
     origin = ""
+    arguments: tuple[Any, ...]
+    state: Any
+    items: list[Any]
 
     def __new__(cls, *arguments: Any, **named: Any) -> Inert:
         made = super().__new__(cls)
-        made.arguments, made.state, made.items = (*arguments, *named.items()), None, []  # type: ignore[attr-defined]
+        made.arguments, made.state, made.items = (*arguments, *named.items()), None, []
         return made
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -49,13 +52,13 @@ class Inert:
         self.state = state
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self.items.append((key, value))  # type: ignore[attr-defined]
+        self.items.append((key, value))
 
     def append(self, value: Any) -> None:
-        self.items.append(value)  # type: ignore[attr-defined]
+        self.items.append(value)
 
     def extend(self, values: Iterable[Any]) -> None:
-        self.items.extend(values)  # type: ignore[attr-defined]
+        self.items.extend(values)
 
 
 class _Tensor:

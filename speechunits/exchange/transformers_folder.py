@@ -30,7 +30,6 @@ from speechunits.nn.stacked_conv_positions import StackedConvPositions
 # Ours -> theirs; what a kind of model lacks it has at our default.
 _SETTINGS = {
     "heads": "num_attention_heads",
-    "norm_first": "do_stable_layer_norm",
     "furthest": "max_bucket_distance",
     "dropout": "hidden_dropout",
     "attention_dropout": "attention_dropout",
@@ -128,23 +127,9 @@ def _expect(slot: str, part: object, *kinds: type) -> None:
         raise UserError(f"transformers has no model with the {slot} {found}: only encoders with {held} can be exported")
 
 
-def settings_of(encoder: SpeechEncoder) -> tuple[str, dict[str, Any]]:
-    """The kind of model (a key of ``hf.MODELS``) that computes what ``encoder`` does, and its settings.
-
-    Raises:
-        UserError: there is none; the sentence names the part.
-    """
-    frontend, inner, projection, masker = encoder.frontend, encoder.encoder, encoder.projection, encoder.masker
-    _expect("frontend", frontend, ConvFrontend)
-    _expect("projection", projection, FeatureProjection)
-    assert projection is not None
-    _expect("encoder", inner, TransformerEncoder)
-    _expect("positions", inner.positions, ConvPositions, StackedConvPositions)
-    if inner.relative is not None:
-        _expect("relative positions", inner.relative, GatedRelativePositions)
-    norm = "layer" if isinstance(frontend.blocks[0].norm, nn.LayerNorm) else "group"
-    first, conv = inner.layers[0], frontend.blocks[0].conv
-    settings = {
+def _layers(inner: TransformerEncoder) -> dict[str, Any]:
+    first = inner.layers[0]
+    return {
         "hidden_size": inner.dim,
         "num_hidden_layers": inner.depth,
         "num_attention_heads": first.attention.heads,
@@ -153,40 +138,67 @@ def settings_of(encoder: SpeechEncoder) -> tuple[str, dict[str, Any]]:
         "attention_dropout": first.attention.dropout,
         "activation_dropout": first.activation_dropout.p,
         "layerdrop": inner.layerdrop,
-        "feat_proj_dropout": projection.dropout.p,
+    }
+
+
+def _convolutions(frontend: ConvFrontend) -> dict[str, Any]:
+    return {
         "conv_dim": [frontend.dim] * len(frontend.kernels),
         "conv_kernel": list(frontend.kernels),
         "conv_stride": list(frontend.strides),
-        "conv_bias": conv.bias is not None,
-        "apply_spec_augment": type(masker) is SpanMasker,
-        "mask_time_prob": 0.0,
+        "conv_bias": frontend.blocks[0].conv.bias is not None,
     }
-    if type(masker) is SpanMasker:
-        spans = masker.time
-        settings |= {
-            "mask_time_prob": spans.share,
-            "mask_time_length": spans.length,
-            "mask_time_min_masks": spans.minimum,
-        }
+
+
+def _mask(masker: object) -> dict[str, Any]:
+    if (
+        type(masker) is not SpanMasker
+    ):  # others have no place there, and none of them changes what a finished model gives
+        return {"mask_time_prob": 0.0}
+    spans = masker.time
+    return {"mask_time_prob": spans.share, "mask_time_length": spans.length, "mask_time_min_masks": spans.minimum}
+
+
+def _positions(inner: TransformerEncoder, norm: str) -> tuple[str, dict[str, Any]]:
+    """The kind of model that has such positions, and their settings."""
+    relative = inner.relative
+    if relative is not None:
+        _expect("relative positions", relative, GatedRelativePositions)
     if type(inner.positions) is StackedConvPositions:
-        if norm == "group" or inner.norm_first or inner.relative is not None:
+        if norm == "group" or inner.norm_first or relative is not None:
             raise UserError(
                 "transformers has StackedConvPositions only together with layer norm in the convolutions, norm_first "
                 "false and no relative positions: this encoder cannot be exported"
             )
         convs = inner.positions.convs
-        settings |= {"num_conv_pos_embeddings": len(convs), "conv_pos_kernel_size": convs[0].kernel_size[0]}
-        return "data2vec-audio", {**settings, "num_conv_pos_embedding_groups": convs[0].groups}
-    positions = inner.positions.conv
-    settings |= {
+        stack = {"num_conv_pos_embeddings": len(convs), "conv_pos_kernel_size": convs[0].kernel_size[0]}
+        return "data2vec-audio", {**stack, "num_conv_pos_embedding_groups": convs[0].groups}
+    _expect("positions", inner.positions, ConvPositions, StackedConvPositions)
+    settings = {
         "feat_extract_norm": norm,
         "do_stable_layer_norm": inner.norm_first,
-        "num_conv_pos_embeddings": positions.kernel_size[0],
-        "num_conv_pos_embedding_groups": positions.groups,
+        "num_conv_pos_embeddings": inner.positions.conv.kernel_size[0],
+        "num_conv_pos_embedding_groups": inner.positions.conv.groups,
     }
-    if inner.relative is None:
+    if relative is None:
         return "hubert", settings
-    return "wavlm", {**settings, "num_buckets": inner.relative.buckets, "max_bucket_distance": inner.relative.furthest}
+    return "wavlm", {**settings, "num_buckets": relative.buckets, "max_bucket_distance": relative.furthest}
+
+
+def settings_of(encoder: SpeechEncoder) -> tuple[str, dict[str, Any]]:
+    """The kind of model (a key of ``hf.MODELS``) that computes what ``encoder`` does, and its settings.
+
+    Raises:
+        UserError: there is none; the sentence names the part.
+    """
+    frontend, projection, inner = encoder.frontend, encoder.projection, encoder.encoder
+    _expect("frontend", frontend, ConvFrontend)
+    _expect("projection", projection, FeatureProjection)
+    _expect("encoder", inner, TransformerEncoder)
+    norm = "layer" if isinstance(frontend.blocks[0].norm, nn.LayerNorm) else "group"
+    kind, positions = _positions(inner, norm)
+    dropout = {"feat_proj_dropout": projection.dropout.p}  # type: ignore[union-attr]
+    return kind, {**_layers(inner), **_convolutions(frontend), **dropout, **positions, **_mask(encoder.masker)}
 
 
 def write_folder(folder: str | Path, out: Path) -> str:

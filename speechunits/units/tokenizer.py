@@ -96,6 +96,8 @@ class UnitTokenizer(nn.Module):
             UserError: there is no such layer, or the codebook is of another size or of another encoder or layer.
         """
         if (Path(source) / "meta.json").is_file():
+            if told := [name for name, value in asked.items() if value is not None]:
+                raise UserError(f"{source}: an encoder of ours, which says {', '.join(told)} itself; leave that out")
             encoder: SpeechEncoder = store.restore(source, expect=SpeechEncoder)
         else:
             encoder = read_model(source, **asked).encoder

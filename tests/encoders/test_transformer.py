@@ -11,6 +11,7 @@ import torch
 
 from speechunits.encoders.transformer import TransformerEncoder
 from speechunits.nn.positions import ConvPositions
+from speechunits.nn.relative_positions import GatedRelativePositions
 from speechunits.seq import Seq, pad, unpad
 
 HOP = Fraction(1, 50)
@@ -26,10 +27,11 @@ def frames(*lengths: int) -> Seq:
     return pad([torch.randn(n, 16, dtype=torch.float64) for n in lengths], HOP)
 
 
+@pytest.mark.parametrize("relative", [None, partial(GatedRelativePositions, 8, 20)], ids=["absolute", "relative"])
 @pytest.mark.parametrize("norm_first", [False, True])
 @pytest.mark.parametrize("train", [False, True])
-def test_batching_changes_no_layer(norm_first: bool, train: bool):
-    encoder, x = make(norm_first).train(train), frames(40, 17, 3)
+def test_batching_changes_no_layer(norm_first: bool, train: bool, relative):
+    encoder, x = make(norm_first, relative=relative).train(train), frames(40, 17, 3)
     x = x.with_data(torch.where(x.valid[..., None], x.data, torch.randn_like(x.data)))  # whatever the padding holds
     batch = encoder(x)
     for i, item in enumerate(unpad(x)):

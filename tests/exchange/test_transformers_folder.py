@@ -106,6 +106,22 @@ def test_a_model_under_a_head(tmp_path: Path) -> None:
     compare(found.encoder, theirs.wav2vec2, tmp_path / "ctc")
 
 
+@pytest.mark.parametrize("kind", ["hubert", "wav2vec2", "wavlm"])
+def test_folders_of_the_hub_have_the_old_names_of_weight_norm(kind: str, tmp_path: Path) -> None:
+    """weight_g and weight_v, in pytorch_model.bin, as facebook/hubert-base-ls960 and its kin were uploaded."""
+    theirs = model(kind)
+    folder(theirs, tmp_path / "in")
+    (tmp_path / "in" / "model.safetensors").unlink()
+    new = "conv.parametrizations.weight.original"
+    old = {
+        n.replace(f"{new}0", "conv.weight_g").replace(f"{new}1", "conv.weight_v"): t
+        for n, t in theirs.state_dict().items()
+    }
+    assert "encoder.pos_conv_embed.conv.weight_v" in old
+    torch.save(old, tmp_path / "in" / "pytorch_model.bin")
+    compare(read_model(tmp_path / "in").encoder, theirs, tmp_path / "in")
+
+
 def test_weights_of_torch_and_half_precision(tmp_path: Path) -> None:
     theirs = model("hubert")
     folder(theirs.half(), tmp_path / "in")

@@ -71,6 +71,8 @@ def test_what_does_not_fit_is_refused(pretrained: Path) -> None:
     with pytest.raises(UserError, match=r"mfcc\.npy: centroids of 39 features, but layer:2 of .*model has 24"):
         UnitTokenizer.from_pretrained(pretrained / "model", 2, pretrained / "mfcc.npy")
     read_model(pretrained / "model").save(pretrained / "ours")
+    with pytest.raises(UserError, match="ours: an encoder of ours, which says heads itself; leave that out"):
+        UnitTokenizer.from_pretrained(pretrained / "ours", 2, pretrained / "km.npy", heads=4)
     with pytest.raises(UserError, match="ours: holds a SpeechEncoder, but a KMeans is needed here"):
         UnitTokenizer.from_pretrained(pretrained / "model", 2, pretrained / "ours")
     store.save(read_quantizer(pretrained / "km.npy"), pretrained / "km5")
