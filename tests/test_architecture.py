@@ -176,6 +176,10 @@ def loaded_by(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
+def test_reading_models_of_others_waits_for_transformers_until_it_is_used() -> None:
+    assert {"transformers", "huggingface_hub", "joblib", "sklearn"} & loaded_by("speechunits.units.tokenizer") == set()
+
+
 def test_pretraining_needs_torch_alone() -> None:
     heavy = {"lightning", "lhotse", "transformers", "k2", "wandb", "mlflow", "tensorboard", "soundfile", "matplotlib"}
     assert heavy & loaded_by("speechunits.pretraining") == set()

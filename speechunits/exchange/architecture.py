@@ -65,7 +65,7 @@ class Numbers:
         normalize_eps, sample_rate, grad_scale: see ``ConvFrontend``.
         furthest: of relative positions, see ``GatedRelativePositions``.
         dropout, attention_dropout, activation_dropout, layerdrop: see ``TransformerEncoder``.
-        projection_dropout: see ``FeatureProjection``.
+        projection_dropout, projection_norm: see ``FeatureProjection``.
         mask_share, mask_length, mask_minimum: see ``SpanMasker``.
     """
 
@@ -81,6 +81,7 @@ class Numbers:
     activation_dropout: float = 0.0
     layerdrop: float = 0.0
     projection_dropout: float = 0.0
+    projection_norm: bool = True
     grad_scale: float = 1.0
     mask_share: float = 0.8
     mask_length: int = 10
@@ -183,7 +184,7 @@ def encoder_tree(weights: Mapping[str, Tensor], numbers: Numbers) -> Tree:
     if (table := weights.get("encoder.relative.table.weight")) is not None:
         encoder["relative"] = {"_target_": PARTS["relative"], "buckets": len(table), "furthest": n.furthest}
     tree = {"_target_": PARTS["all"], "frontend": frontend, "encoder": encoder}
-    tree["projection"] = {"_target_": PARTS["projection"], "dropout": n.projection_dropout}
+    tree["projection"] = {"_target_": PARTS["projection"], "dropout": n.projection_dropout, "norm": n.projection_norm}
     if "masker.vector" in weights:
         spans = {"share": n.mask_share, "length": n.mask_length, "minimum": n.mask_minimum}
         tree["masker"] = {"_target_": PARTS["masker"], **spans}

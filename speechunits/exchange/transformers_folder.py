@@ -36,6 +36,7 @@ _SETTINGS = {
     "activation_dropout": "activation_dropout",
     "layerdrop": "layerdrop",
     "projection_dropout": "feat_proj_dropout",
+    "projection_norm": "feat_proj_layer_norm",
     "mask_share": "mask_time_prob",
     "mask_length": "mask_time_length",
     "mask_minimum": "mask_time_min_masks",
@@ -45,7 +46,6 @@ _FIXED = {
     "hidden_act": "gelu",
     "feat_extract_activation": "gelu",
     "layer_norm_eps": 1e-5,
-    "feat_proj_layer_norm": True,
     "conv_pos_batch_norm": False,
     "add_adapter": False,
     "adapter_attn_dim": None,
@@ -150,6 +150,16 @@ def _convolutions(frontend: ConvFrontend) -> dict[str, Any]:
     }
 
 
+def _between(projection: FeatureProjection, kind: str) -> dict[str, Any]:
+    if isinstance(projection.norm, nn.LayerNorm):
+        return {"feat_proj_dropout": projection.dropout.p}
+    if kind != "hubert":
+        raise UserError(
+            f"transformers has no {kind} model without a norm in the projection: this encoder cannot be exported"
+        )
+    return {"feat_proj_dropout": projection.dropout.p, "feat_proj_layer_norm": False}
+
+
 def _mask(masker: object) -> dict[str, Any]:
     if (
         type(masker) is not SpanMasker
@@ -197,8 +207,8 @@ def settings_of(encoder: SpeechEncoder) -> tuple[str, dict[str, Any]]:
     _expect("encoder", inner, TransformerEncoder)
     norm = "layer" if isinstance(frontend.blocks[0].norm, nn.LayerNorm) else "group"
     kind, positions = _positions(inner, norm)
-    dropout = {"feat_proj_dropout": projection.dropout.p}  # type: ignore[union-attr]
-    return kind, {**_layers(inner), **_convolutions(frontend), **dropout, **positions, **_mask(encoder.masker)}
+    between = _between(projection, kind)  # type: ignore[arg-type]
+    return kind, {**_layers(inner), **_convolutions(frontend), **between, **positions, **_mask(encoder.masker)}
 
 
 def write_folder(folder: str | Path, out: Path) -> str:

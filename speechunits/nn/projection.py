@@ -12,12 +12,14 @@ class FeatureProjection(nn.Module):
 
     Args:
         dropout: fairseq's ``dropout_input``.
+        norm: whether the LayerNorm is there (DistilHuBERT, Chang et al. 2022, has none).
         dim_in, dim: supplied by the SpeechEncoder.
     """
 
-    def __init__(self, dropout: float = 0.0, *, dim_in: int, dim: int) -> None:
+    def __init__(self, dropout: float = 0.0, norm: bool = True, *, dim_in: int, dim: int) -> None:
         super().__init__()
-        self.norm, self.linear, self.dropout = nn.LayerNorm(dim_in), nn.Linear(dim_in, dim), nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(dim_in) if norm else nn.Identity()
+        self.linear, self.dropout = nn.Linear(dim_in, dim), nn.Dropout(dropout)
 
     def forward(self, x: Seq) -> Seq:
         """(B, T, dim_in) -> (B, T, dim)."""

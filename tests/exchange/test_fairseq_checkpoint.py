@@ -279,6 +279,10 @@ def test_parts_that_we_do_not_have(tmp_path: Path) -> None:
     torch.save({"cfg": cfg, "model": less}, tmp_path / "c.pt")
     with pytest.raises(UserError, match=r"encoder\.layers\.1\.down\.bias"):
         read_model(tmp_path / "c.pt")
+    less = {n: t for n, t in weights.items() if not n.startswith("layer_norm.")}
+    torch.save({"cfg": cfg, "model": less}, tmp_path / "c.pt")
+    with pytest.raises(UserError, match=r"projection\.norm\.weight"):
+        read_model(tmp_path / "c.pt")
 
 
 def test_strides_are_read_and_not_evaluated() -> None:

@@ -92,6 +92,16 @@ def test_what_we_train_is_loaded_by_transformers(system: str, tmp_path: Path) ->
             torch.testing.assert_close(state, expected, rtol=0, atol=1e-4)
 
 
+def test_no_norm_in_the_projection(tmp_path: Path) -> None:
+    """DistilHuBERT."""
+    theirs = model("hubert", feat_proj_layer_norm=False)
+    found = read_model(folder(theirs, tmp_path / "in"))
+    compare(found.encoder, theirs, tmp_path / "in")
+    found.save(tmp_path / "ours")
+    write_folder(tmp_path / "ours", tmp_path / "out")
+    compare(found.encoder, transformers.HubertModel.from_pretrained(tmp_path / "out").eval(), tmp_path / "out")
+
+
 def test_a_model_under_a_head(tmp_path: Path) -> None:
     """Fine-tuned models: the body is found, the head is left out, and a mask that was dropped is not missed."""
     config = model("wav2vec2").config
@@ -151,7 +161,6 @@ def test_the_extractor_inside_a_processor(tmp_path: Path) -> None:
     [
         ({"hidden_act": "relu"}, "hidden_act is 'relu', and speechunits has this model only with 'gelu'"),
         ({"layer_norm_eps": 1e-12}, "layer_norm_eps is 1e-12"),
-        ({"feat_proj_layer_norm": False}, "feat_proj_layer_norm is False"),
         ({"conv_pos_batch_norm": True}, "conv_pos_batch_norm is True"),
         ({"conv_dim": [12] * 6 + [16]}, r"convolutions have \[12, 16\] channels"),
     ],
@@ -215,6 +224,13 @@ def test_folders_that_are_not_whole(tmp_path: Path) -> None:
                 "model.encoder.encoder.positions.groups=2",
             ],
             "StackedConvPositions only together with layer norm",
+        ),
+        (
+            [
+                "model.encoder.projection.norm=false",
+                "model.encoder.encoder.relative={_target_: speechunits.nn.relative_positions.GatedRelativePositions}",
+            ],
+            "no wavlm model without a norm in the projection",
         ),
     ],
 )

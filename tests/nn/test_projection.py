@@ -21,3 +21,10 @@ def test_projection_is_norm_then_linear():
     torch.testing.assert_close(out.data, expected, rtol=0, atol=1e-12)
     assert out.hop == seq.hop and torch.equal(out.lengths, seq.lengths)
     assert 0.2 < float((layer.train()(seq).data == 0).float().mean()) < 0.8
+
+
+def test_without_the_norm_it_is_linear():
+    layer = FeatureProjection(norm=False, dim_in=3, dim=5).double()
+    seq = Seq(torch.randn(2, 4, 3, dtype=torch.float64), torch.tensor([4, 2]), Fraction(1, 50))
+    torch.testing.assert_close(layer(seq).data, layer.linear(seq.data), rtol=0, atol=1e-12)
+    assert list(layer.state_dict()) == ["linear.weight", "linear.bias"]
