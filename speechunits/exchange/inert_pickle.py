@@ -11,7 +11,6 @@ import pickle
 import struct
 import warnings
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -61,6 +60,15 @@ class Inert:
         self.items.extend(values)
 
 
+class _Mapping(dict[Any, Any]):
+    """``collections.OrderedDict``; what a file would set on it beside its items (``_metadata``, or a method) is dropped."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
 class _Tensor:
     """``torch._utils._rebuild_tensor*``; without attributes, so that a file cannot change it."""
 
@@ -83,7 +91,7 @@ _LET_IN: dict[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_tensor"): _Tensor(),
     ("torch._utils", "_rebuild_tensor_v2"): _Tensor(),
     ("torch._utils", "_rebuild_parameter"): _Parameter(),
-    ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "OrderedDict"): _Mapping,
     **{(m, t.__name__): t for m in ("builtins", "__builtin__") for t in (dict, list, tuple, set, frozenset)},
 }
 

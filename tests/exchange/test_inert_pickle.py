@@ -147,6 +147,15 @@ def test_programs_by_hand(program: bytes, tmp_path: Path) -> None:
     assert read_checkpoint(good)["t"].tolist() == [1, 1, 1]
 
 
+def test_a_mapping_keeps_its_methods(tmp_path: Path) -> None:
+    """A file may set attributes on what it builds: here ``items`` of an OrderedDict."""
+    program = b"\x80\x02ccollections\nOrderedDict\n)RX\x01\x00\x00\x00aK\x01s}X\x05\x00\x00\x00itemscos\nsystem\nsb."
+    assert list(read_checkpoint(zipped_program(program, tmp_path / "c.pt")).items()) == [("a", 1)]
+    weights = torch.nn.Linear(2, 2).state_dict()  # an OrderedDict with _metadata
+    found = read_checkpoint(save({"w": weights, "n": argparse.Namespace()}, tmp_path / "d.pt", True))["w"]
+    assert list(found) == ["weight", "bias"] and torch.equal(found["bias"], weights["bias"])
+
+
 @FORMATS
 def test_truncated_at_any_place(zipped: bool, tmp_path: Path) -> None:
     path = save({"n": argparse.Namespace(a=1), "t": torch.randn(50, 50)}, tmp_path / "c.pt", zipped)
