@@ -45,11 +45,10 @@ def _fields(value: Any) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """The value that an OmegaConf leaf or an enumeration stands for."""
-    state = value.state if isinstance(value, Inert) else None
-    if isinstance(state, Mapping) and "_val" in state:
-        return _plain(state["_val"])
-    if isinstance(value, Inert) and state is None and len(value.arguments) == 1:
-        return value.arguments[0]
+    if isinstance(value, Inert) and isinstance(value.state, Mapping) and "_val" in value.state:
+        value = value.state["_val"]
+    if isinstance(value, Inert) and value.state is None and len(value.arguments) == 1:
+        value = value.arguments[0]
     return value
 
 
@@ -85,7 +84,7 @@ def strides(layers: str) -> tuple[int, ...]:
 
     try:
         return tuple(int(stride) for _, _, stride in read(ast.parse(layers, mode="eval").body))
-    except (SyntaxError, TypeError) as error:
+    except (SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(
             f"conv_feature_layers is {layers!r}, which is no list of (channels, kernel, stride)"
         ) from error
@@ -99,6 +98,15 @@ def _without_specials(rows: Tensor, checkpoint: Mapping[str, Any]) -> Tensor:
     if len(symbols) == len(rows) and set(units) <= set(symbols):
         return rows[[symbols.index(unit) for unit in units]]
     return rows[SPECIALS:]
+
+
+def _is_cosine_head(ours: Mapping[str, Tensor], left: list[str], checkpoint: Mapping[str, Any]) -> bool:
+    """Whether its output layer is HuBERT's with one codebook, which is what ``CosineHead`` computes."""
+    if not {"head.codes.0", "head.projection.weight", "head.projection.bias"} <= ours.keys():
+        return False
+    dictionaries = _fields(checkpoint.get("task_state")).get("dictionaries") or [None]
+    alike = ours["head.codes.0"].size(1) == len(ours["head.projection.weight"])  # not one projection for each codebook
+    return alike and len(dictionaries) == 1 and not any(name.startswith("target_glu.") for name in left)
 
 
 def read_fairseq(checkpoint: Mapping[str, Any], where: str) -> Found:
@@ -119,17 +127,12 @@ def read_fairseq(checkpoint: Mapping[str, Any], where: str) -> Found:
             known["strides"] = strides(layers)
         except ValueError as error:
             raise UserError(f"{where}: {error}") from error
-    codes, several = ours.get("head.codes.0"), len(_fields(checkpoint.get("task_state")).get("dictionaries") or []) > 1
-    if (
-        codes is None
-        or several
-        or "target_glu.0.weight" in left
-        or len(ours["head.projection.weight"]) != codes.size(1)
-    ):
-        left = [*left, *(n for n in ours if n.startswith("head."))]  # of another objective, or of several codebooks
-        ours = {n: t for n, t in ours.items() if not n.startswith("head.")}
+    if _is_cosine_head(ours, left, checkpoint):
+        ours["head.codes.0"] = _without_specials(ours["head.codes.0"], checkpoint)
     else:
-        ours["head.codes.0"] = _without_specials(codes, checkpoint)
-    temperature = float(model.get("logit_temp") or 0.1)
+        left = [*left, *(n for n in ours if n.startswith("head."))]
+        ours = {n: t for n, t in ours.items() if not n.startswith("head.")}
+    temperature = model.get("logit_temp")
+    temperature = float(temperature) if isinstance(temperature, int | float) and temperature > 0 else 0.1
     kind = f"fairseq {model.get('_name') or model.get('arch') or ''}".strip()
     return Found(where, kind, ours, known, usual=not model, left=left, temperature=temperature)

@@ -175,6 +175,22 @@ def test_a_dictionary_in_another_order(tmp_path: Path, monkeypatch: pytest.Monke
         assert torch.equal(codes[unit], weights["label_embs_concat"][4 + row])
 
 
+@pytest.mark.parametrize("case", ["several", "glu", "untied"])
+def test_heads_that_are_none_of_ours(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several codebooks in one table, or embeddings behind a gate: the encoder is imported, the head is named as left out."""
+    weights = {**named_by_fairseq(model("hubert"), "group"), **head()}
+    if case == "glu":
+        weights["target_glu.0.weight"] = torch.ones(2 * WIDTH, WIDTH)
+    if case == "untied":
+        weights["final_proj.weight"] = torch.ones(2 * WIDTH, 24)
+    units = [dictionary(monkeypatch, ["0"])] * (2 if case == "several" else 1)
+    cfg = {"model": about(), "task": {"normalize": False}}
+    torch.save({"cfg": cfg, "model": weights, "task_state": {"dictionaries": units}}, tmp_path / "c.pt")
+    forget_fairseq(monkeypatch)
+    found = read_model(tmp_path / "c.pt")
+    assert found.head is None and {"head.codes.0", "head.projection.weight"} <= set(found.left)
+
+
 def test_pretraining_goes_on_from_it(tmp_path: Path) -> None:
     """Encoder and head have a place in the SSLModel of conf/: same weights, K rows."""
     weights = {**named_by_fairseq(model("hubert"), "group"), **head()}
@@ -287,7 +303,7 @@ def test_parts_that_we_do_not_have(tmp_path: Path) -> None:
 
 def test_strides_are_read_and_not_evaluated() -> None:
     assert strides("[(512, 10, 5)] + [(512,3,2)] * 4 + [(512,2,2)] * 2") == (5, 2, 2, 2, 2, 2, 2)
-    for bad in ("[(1,2,3)] * 10**9", "[(1,2,3)] * 1000", "open('x')", "[1, 2]", "(", "[(1, 2, 'x')]"):
+    for bad in ("[(1,2,3)] * 10**9", "[(1,2,3)] * 1000", "open('x')", "[1, 2]", "(", "[(1, 2, 'x')]", "(" * 5000):
         with pytest.raises(ValueError, match="which is no list of"):
             strides(bad)
 
