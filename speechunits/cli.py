@@ -99,12 +99,9 @@ def import_(args: argparse.Namespace) -> None:
     if head is not None and found.head is None:
         raise UserError(f"{args.source}: has no output layer of K codes for --head; leave the option out")
     name = found.save(out)
-    left = (
-        f"; without {len(found.left)} weights that have no place here: {', '.join(found.left[:3])}"
-        if found.left
-        else ""
-    )
-    print(f"{out}: encoder {name} of {found.kind}{left}")
+    print(f"{out}: encoder {name} of {found.kind}")
+    if found.left:
+        print(f"  without {len(found.left)} weights that have no place here: {', '.join(found.left[:3])}")
     if head is not None:
         print(f"{head}: head {store.save(found.head, head, kind='head', derived_from=[name])}")
 

@@ -61,6 +61,7 @@ def test_scikit_learn_where_trusted(how: str, tmp_path: Path) -> None:
     assert codes[0, :, 0].tolist() == km.predict(x).tolist()
 
 
+@pytest.mark.slow  # starts a process
 def test_the_conversion_that_is_advised(tmp_path: Path) -> None:
     joblib.dump(fitted(), tmp_path / "km.bin")
     subprocess.run([sys.executable, "-c", CONVERT.format(name="km.bin")], cwd=tmp_path, check=True)
