@@ -9,20 +9,39 @@ from torch import Tensor
 
 from speechunits.seq import pad
 
+ONE = 1 << 32  # an edit, in a sum that also counts substitutions
+
 
 def edit_distance(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
     """(P,) int64: fewest insertions, deletions and substitutions from ``left[p]`` (N_p,) to ``right[p]`` (M_p,)."""
+    return _cheapest(left, right, 1, 1)
+
+
+def edit_counts(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
+    """(P, 3) int64: insertions, deletions and substitutions of the fewest edits from ``left[p]`` to ``right[p]``.
+
+    Of all such alignments, one with the fewest substitutions, that is, with the most symbols right. Deletions less
+    insertions are N - M in each of them, so the number of edits and of substitutions decide all three.
+    """
+    total = _cheapest(left, right, ONE, ONE + 1)
+    edits, replaced = total // ONE, total % ONE
+    shorter = torch.tensor([len(a) - len(b) for a, b in zip(left, right, strict=True)], dtype=torch.int64)
+    return torch.stack([(edits - replaced - shorter) // 2, (edits - replaced + shorter) // 2, replaced], -1)
+
+
+def _cheapest(left: Sequence[Tensor], right: Sequence[Tensor], moved: int, replaced: int) -> Tensor:
+    """(P,) int64: least cost where an insertion or deletion costs ``moved``."""
     if not left:
         return torch.zeros(0, dtype=torch.int64)
     a, b = pad(left, None), pad(right, None)
-    column = torch.arange(b.data.size(1) + 1)
+    column = moved * torch.arange(b.data.size(1) + 1)
     cost = column.expand(len(left), -1)
     pairs = torch.arange(len(left))
     out = cost[pairs, b.lengths]
     for i, symbol in enumerate(a.data.unbind(1), 1):
-        replaced = cost[:, :-1] + (symbol[:, None] != b.data)
-        best = torch.cat([torch.full_like(cost[:, :1], i), torch.minimum(replaced, cost[:, 1:] + 1)], 1)
-        # cost[j] = min over k <= j of best[k] + (j - k): all insertions of a row in one running minimum
+        matched = cost[:, :-1] + replaced * (symbol[:, None] != b.data)
+        best = torch.cat([torch.full_like(cost[:, :1], i * moved), torch.minimum(matched, cost[:, 1:] + moved)], 1)
+        # cost[j] = min over k <= j of best[k] + (j - k) moves: all insertions of a row in one running minimum
         cost = (best - column).cummin(1).values + column
         out = torch.where(a.lengths == i, cost[pairs, b.lengths], out)
     return out

@@ -4,35 +4,48 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from lhotse.cut import Cut
+from torch import Tensor
 
 from speechunits.errors import UserError
+from speechunits.seq import Seq, pad
 from speechunits.stream import Stream
 
 if TYPE_CHECKING:
     from speechunits.data.cuts import Cuts
 
+LOOKED_AT = 1000  # cuts whose text is encoded before training; a corpus of no more is seen whole
+
 
 @dataclass(frozen=True)
 class TextField:
-    """The text of a cut, as written in the manifest; batches are lists of B strings.
+    """The text of a cut, as written in the manifest; batches are lists of B strings, or with a tokenizer Seqs (B, L) of ids.
 
     Args:
         key: custom entry to read in place of the supervisions' text (``target_text``).
+        tokenizer: of text (``text.characters``), usually restored from its folder; the stream carries its fingerprint.
     """
 
     key: str | None = None
+    tokenizer: Any = None
 
-    stream: ClassVar[Stream | None] = None
     grid: ClassVar[Fraction | None] = None
     whole: ClassVar[bool] = True
 
+    @property
+    def stream(self) -> Stream | None:
+        return None if self.tokenizer is None else self.tokenizer.stream
+
     def bind(self, cuts: Cuts) -> TextField:
+        looked_at = 0 if self.tokenizer is None else min(len(cuts), LOOKED_AT)
+        for row in np.linspace(0, len(cuts) - 1, looked_at).astype(int):
+            self.load(cuts[row])
         return self
 
-    def load(self, cut: Cut) -> str:
+    def load(self, cut: Cut) -> str | Tensor:
         if self.key is not None:
             text = (getattr(cut, "custom", None) or {}).get(self.key)
         else:
@@ -40,7 +53,12 @@ class TextField:
             text = " ".join(said) if said else None
         if not isinstance(text, str):
             raise UserError(f"the cut {cut.id} has no {self.key or 'text'}; add it to the manifest or drop this field")
-        return text
+        if self.tokenizer is None:
+            return text
+        try:
+            return self.tokenizer.encode(text)
+        except UserError as error:
+            raise UserError(f"the cut {cut.id}: {error}") from error
 
-    def collate(self, items: list[str]) -> list[str]:
-        return items
+    def collate(self, items: list[Any]) -> list[str] | Seq:
+        return items if self.tokenizer is None else pad(items, None)

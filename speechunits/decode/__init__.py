@@ -1,0 +1,1 @@
+"""Scores to symbols. A decoder takes a head's scores (a Seq of log-probabilities) and gives B tensors of symbols."""

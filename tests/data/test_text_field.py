@@ -1,0 +1,43 @@
+"""TextField: strings as they are, ids of a tokenizer, and what is missing is said before training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lhotse import CutSet, MonoCut, SupervisionSegment
+from lhotse.testing.dummies import dummy_recording
+
+from speechunits.data.batch_dataset import BatchDataset, Planned
+from speechunits.data.cuts import Cuts, open_cuts
+from speechunits.data.fields import TextField
+from speechunits.errors import UserError
+from speechunits.text.characters import fit_characters
+
+
+def manifest(path: Path, *texts: str | None) -> Cuts:
+    cuts = []
+    for i, text in enumerate(texts):
+        recording = dummy_recording(i, duration=1.0)
+        said = SupervisionSegment(f"s{i}", recording.id, 0, 1.0, text=text)
+        cuts.append(MonoCut(f"c{i}", 0, 1.0, 0, recording=recording, supervisions=[said]))
+    CutSet.from_cuts(cuts).to_file(path)
+    return open_cuts(path)
+
+
+def test_strings_and_ids(tmp_path: Path) -> None:
+    cuts, tokenizer = manifest(tmp_path / "a.jsonl.gz", "a cab", "bad"), fit_characters(["ab cd"])
+    data = BatchDataset(cuts, {"text": TextField(tokenizer=tokenizer), "transcript": TextField()})
+    batch = data[Planned(0, (0, 1))].batch
+    assert batch["transcript"] == ["a cab", "bad"]
+    assert batch["text"].data.tolist() == [[1, 0, 3, 1, 2], [2, 1, 4, -1, -1]]
+    assert batch["text"].lengths.tolist() == [5, 3] and batch["text"].hop is None
+    assert data.streams == {"text": tokenizer.stream}
+
+
+def test_what_is_missing_is_said_at_once(tmp_path: Path) -> None:
+    none, strange = manifest(tmp_path / "a.jsonl.gz", "a", None), manifest(tmp_path / "b.jsonl.gz", "a", "b")
+    with pytest.raises(UserError, match="the cut c1 has no text"):
+        TextField(tokenizer=fit_characters(["a"])).bind(none)
+    with pytest.raises(UserError, match="the cut c1: 'b' of 'b' not among the 1 symbols"):
+        TextField(tokenizer=fit_characters(["a"])).bind(strange)
