@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from speechunits import __version__
-from speechunits.config import ConfigError, build, dump, load
+from speechunits.config import ConfigError, build, dump, load, merge
 from speechunits.errors import UserError
 from speechunits.part import Tree, node_of
 from speechunits.signature import accepted, locate
@@ -207,17 +207,26 @@ def read_node(folder: str | Path) -> Tree:
     return rename(load(path))
 
 
-def restore(folder: str | Path, device: str | torch.device = "cpu", expect: type | None = None) -> Any:
+def restore(
+    folder: str | Path,
+    device: str | torch.device = "cpu",
+    expect: type | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Any:
     """Rebuild what ``save`` wrote, weights checked, in eval mode; on torch's meta device without reading weights.
 
+    Args:
+        changes: laid over its configuration: what a new training sets otherwise (dropout, masks) and no weight depends on.
+
     Raises:
-        UserError: a file is missing, damaged, or holds something else than ``expect``.
+        UserError: a file is missing, damaged, or holds something else than ``expect``; or changed, it has other weights.
     """
-    meta, node = read_meta(folder), read_node(folder)
+    meta, node = read_meta(folder), merge(read_node(folder), changes or {})
     try:
         module = build(node, stored=True)
     except ConfigError as error:
-        raise UserError(f"{folder}: does not fit this version of the code: {error}") from error
+        fit = "the changes asked for" if changes else "this version of the code"
+        raise UserError(f"{folder}: does not fit {fit}: {error}") from error
     module.fingerprint = meta["fingerprint"]
     if expect is not None and not isinstance(module, expect):
         raise UserError(f"{folder}: holds a {type(module).__name__}, but a {expect.__name__} is needed here")
@@ -233,12 +242,13 @@ def restore(folder: str | Path, device: str | torch.device = "cpu", expect: type
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
-        raise UserError(f"{path}: does not fit this version of the code: {' '.join(str(error).split())}") from error
+        fit = "the changes asked for" if changes else "this version of the code"
+        raise UserError(f"{path}: does not fit {fit}: {' '.join(str(error).split())}") from error
     return module.to(device).eval()
 
 
-def untrained(folder: str | Path, seed: int = 0) -> Any:
+def untrained(folder: str | Path, seed: int = 0, changes: Mapping[str, Any] | None = None) -> Any:
     """The architecture of an artefact with fresh weights, in eval mode: the baseline that training has to beat."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build(read_node(folder), stored=True).eval()
+        return build(merge(read_node(folder), changes or {}), stored=True).eval()

@@ -17,6 +17,8 @@ class SelfAttention(nn.Module):
         heads: must divide ``dim``.
         dropout: on attention weights. 0 keeps the fused kernels; on CPU they have no dropout, so the weights are
             then formed explicitly (faster there than the fallback inside ``scaled_dot_product_attention``).
+
+    ``prefix`` is a place for fine-tuning: a module that extends keys and values (``tuning.prefix``).
     """
 
     def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
@@ -26,6 +28,7 @@ class SelfAttention(nn.Module):
         self.heads, self.dropout = heads, dropout
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
+        self.prefix: nn.Module | None = None
 
     def forward(self, x: Tensor, keys: Tensor | None = None, bias: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """(B, T, D) -> (B, T, D).
@@ -37,6 +40,8 @@ class SelfAttention(nn.Module):
         b, t, d = x.shape
         added = None if bias is None else bias(x)
         q, k, v = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        if self.prefix is not None:
+            k, v, keys = self.prefix(k, v, keys)
         dropout = self.dropout if self.training else 0.0
         if dropout and not x.is_cuda:
             scores = (q * (d // self.heads) ** -0.5) @ k.transpose(-1, -2)  # scaling q is cheaper than scaling T x T

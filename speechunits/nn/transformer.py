@@ -22,6 +22,8 @@ class TransformerLayer(nn.Module):
         activation_dropout: inside the feed-forward part.
         norm_first: LayerNorm before each part (large models) instead of after its residual (base).
         init: standard deviation of the initial weights; fairseq's 0.02 suits 768 features, fewer want more.
+
+    ``attention_adapter`` and ``ffn_adapter`` are places for fine-tuning, on what each part adds (``tuning.adapters``).
     """
 
     def __init__(
@@ -40,6 +42,8 @@ class TransformerLayer(nn.Module):
         self.attention_norm, self.ffn_norm = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.up, self.down = nn.Linear(dim, ffn), nn.Linear(ffn, dim)
         self.dropout, self.activation_dropout = nn.Dropout(dropout), nn.Dropout(activation_dropout)
+        self.attention_adapter: nn.Module = nn.Identity()
+        self.ffn_adapter: nn.Module = nn.Identity()
         self.norm_first = norm_first
         for part in (self.attention.qkv, self.attention.out, self.up, self.down):  # fairseq: init_bert_params
             nn.init.normal_(part.weight, std=init)
@@ -47,16 +51,20 @@ class TransformerLayer(nn.Module):
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D), before the residual."""
-        return self.dropout(self.down(self.activation_dropout(F.gelu(self.up(x)))))
+        return self.ffn_adapter(self.dropout(self.down(self.activation_dropout(F.gelu(self.up(x))))))
+
+    def attend(self, x: Tensor, keys: Tensor | None, bias: Callable[[Tensor], Tensor] | None) -> Tensor:
+        """(B, T, D) -> (B, T, D), before the residual."""
+        return self.attention_adapter(self.dropout(self.attention(x, keys, bias)))
 
     def forward(
         self, x: Tensor, keys: Tensor | None = None, bias: Callable[[Tensor], Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """(B, T, D) -> the output and what the feed-forward part added, both (B, T, D); the rest as in ``SelfAttention``."""
         if self.norm_first:
-            x = x + self.dropout(self.attention(self.attention_norm(x), keys, bias))
+            x = x + self.attend(self.attention_norm(x), keys, bias)
             added = self.feed_forward(self.ffn_norm(x))
             return x + added, added
-        x = self.attention_norm(x + self.dropout(self.attention(x, keys, bias)))
+        x = self.attention_norm(x + self.attend(x, keys, bias))
         added = self.feed_forward(x)
         return self.ffn_norm(x + added), added
