@@ -1,12 +1,14 @@
 """Train a model: python -m recipes.train SYSTEM.yaml [SIZE.yaml ...] out=exp/run data.train=... trainer.max_steps=...
 
 Writes into ``out``: the resolved configuration, versions, log, figures (``metrics.csv``), ``checkpoints/`` and, at the
-end, the trained ``encoder/`` as an artefact. Run again after an interruption, it goes on where it stopped, bit for bit.
-``init_from`` starts a new run from the weights of an encoder folder (new optimizer, schedule and data position).
+end, what the model is for as artefacts (``encoder/``; of a recogniser ``recogniser/`` too). Run again after an
+interruption, it goes on where it stopped, bit for bit. ``init_from`` starts a new run from the weights of an encoder
+folder (new optimizer, schedule and data position).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from speechunits import store
@@ -15,8 +17,10 @@ from speechunits.encoder import SpeechEncoder
 from speechunits.errors import UserError
 from speechunits.metrics.measure import Measure
 from speechunits.part import ConfigError, Tree
+from speechunits.protocols import Finishes
 from speechunits.provenance import write_provenance
 from speechunits.recipe import log_to, main
+from speechunits.stream import Stream
 from speechunits.train.checkpoint import newest_whole
 from speechunits.train.loggers import announce
 from speechunits.train.module import TrainModule
@@ -45,6 +49,19 @@ def measure(name: str, node: Tree, vocab: tuple[int, ...] | None) -> Measure:
     return made
 
 
+def made_from(learner: Finishes, streams: Mapping[str, Stream]) -> set[str]:
+    """Fingerprints of the encoder that the training starts from and of the codes that it is trained on."""
+    for field, wanted in learner.labels.items():
+        found = streams[field].fingerprint if field in streams else "none"
+        if wanted not in (None, found):
+            raise UserError(
+                f"data.fields.{field}: the model is trained on that of the tokenizer {wanted}, and the data has "
+                f"{found}; name one tokenizer in both"
+            )
+    encoder = getattr(getattr(learner, "encoder", None), "fingerprint", None)
+    return {streams[field].fingerprint for field in learner.labels} | ({encoder} if encoder else set())
+
+
 def train(
     out: str,
     model: Tree,
@@ -67,14 +84,12 @@ def train(
         raise ConfigError(found)
     seed_all(seed)
     learner = build(model, at="model", streams=datamodule.streams)
-    targets = [getattr(o, "target", None) for o in learner.objectives.values()]
-    fields = {t.field for t in targets if hasattr(t, "field")}
-    parents = {datamodule.streams[field].fingerprint for field in fields}
+    parents = made_from(learner, datamodule.streams)
     if init_from is not None:
         parents.add(start_from(learner.encoder, init_from))
         if getattr(learner, "teacher", None) is not None:
             learner.teacher.copy_student()
-    vocab = next((t.vocab for t in targets if hasattr(t, "vocab")), None)
+    vocab = getattr(learner, "vocab", None)
     module = TrainModule(
         learner,
         build(optimizer, at="optimizer"),
@@ -89,9 +104,9 @@ def train(
     lightning.fit(module, datamodule, ckpt_path=newest_whole(f"{out}/checkpoints"))
     if not lightning.is_global_zero:
         return {}
-    facts = {"kind": "encoder", "steps": module.step}
-    name = store.save(learner.encoder, f"{out}/encoder", derived_from=sorted(parents), **facts)
-    return {"encoder": name, "steps": module.step, **{k: round(v, 5) for k, v in module.figures.items()}}
+    facts = {"derived_from": sorted(parents), "steps": module.step}
+    names = {kind: store.save(part, f"{out}/{kind}", kind=kind, **facts) for kind, part in learner.artefacts().items()}
+    return {**names, "steps": module.step, **{k: round(v, 5) for k, v in module.figures.items()}}
 
 
 if __name__ == "__main__":

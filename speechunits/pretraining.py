@@ -62,6 +62,19 @@ class SSLModel(nn.Module):
         self.teacher = None if teacher is None else fill(teacher, encoder=encoder)
         self.views = nn.ModuleList(views)
 
+    @property
+    def labels(self) -> dict[str, str | None]:
+        """Fields of stored codes that the objectives predict (see ``protocols.Finishes``)."""
+        return {o.target.field: None for o in self.objectives.values() if hasattr(getattr(o, "target", None), "field")}
+
+    @property
+    def vocab(self) -> tuple[int, ...] | None:
+        """Codebook sizes of the first objective that predicts codes: what ``predict`` gives."""
+        return next((o.vocab for o in self.objectives.values() if hasattr(o, "vocab")), None)
+
+    def artefacts(self) -> dict[str, nn.Module]:
+        return {"encoder": self.encoder}
+
     def heard(self, batch: Batch) -> list[Seq]:
         """What the student hears, one (B, S) per view; made once for each batch, whoever asks first."""
         audio, draws = batch["audio"], batch["draws"]

@@ -39,6 +39,20 @@ class Predicts(Protocol):
 
 
 @runtime_checkable
+class Finishes(Protocol):
+    """What a finished training leaves behind, and what it was made from."""
+
+    @property
+    def labels(self) -> Mapping[str, str | None]:
+        """Fields of codes that it is trained on -> the fingerprint each must have; None takes any."""
+        ...
+
+    def artefacts(self) -> Mapping[str, nn.Module]:
+        """Name of a folder -> what is saved there."""
+        ...
+
+
+@runtime_checkable
 class Stepped(Protocol):
     """State that moves with completed updates: EMA, temperatures, codebooks, freezing."""
 

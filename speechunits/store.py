@@ -222,11 +222,11 @@ def restore(
         UserError: a file is missing, damaged, or holds something else than ``expect``; or changed, it has other weights.
     """
     meta, node = read_meta(folder), merge(read_node(folder), changes or {})
+    new = "the changes asked for" if changes else "this version of the code"
     try:
         module = build(node, stored=True)
     except ConfigError as error:
-        fit = "the changes asked for" if changes else "this version of the code"
-        raise UserError(f"{folder}: does not fit {fit}: {error}") from error
+        raise UserError(f"{folder}: does not fit {new}: {error}") from error
     module.fingerprint = meta["fingerprint"]
     if expect is not None and not isinstance(module, expect):
         raise UserError(f"{folder}: holds a {type(module).__name__}, but a {expect.__name__} is needed here")
@@ -242,8 +242,7 @@ def restore(
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
-        fit = "the changes asked for" if changes else "this version of the code"
-        raise UserError(f"{path}: does not fit {fit}: {' '.join(str(error).split())}") from error
+        raise UserError(f"{path}: does not fit {new}: {' '.join(str(error).split())}") from error
     return module.to(device).eval()
 
 

@@ -98,6 +98,8 @@ class TrainModule(lightning.LightningModule):
         trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
         if not trained:
             raise UserError("the model has no parameter to train: every one of them is frozen")
+        sizes = [sum(p.numel() for p in ps) / 1e6 for ps in ((p for _, p in trained), self.model.parameters())]
+        log.info("trains %.2f of %.2f M parameters (%.1f %%)", *sizes, 100 * sizes[0] / sizes[1])
         optimizer = self.optimizer(trained)
         if self.schedule is None:
             return optimizer

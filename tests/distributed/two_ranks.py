@@ -18,8 +18,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from speechunits.errors import UserError
+from speechunits.metrics.wer import WER
 from speechunits.train.module import TrainModule
 from tests.train.distilled import exact as exact_distilled
+from tests.train.recognised import exact as exact_recognised
 from tests.train.test_validation import Largest
 from tests.train.tiny import Tiny, TinyData, batch, train
 
@@ -93,6 +95,13 @@ def distilled(folder: Path, **trainer: Any) -> TrainModule:
     return train(folder, 9, data, exact_distilled, **trainer)  # type: ignore[arg-type]
 
 
+def recognised(folder: Path, **trainer: Any) -> TrainModule:
+    """CTC on an encoder that thaws on the way, some pairs impossible, and WER over uneven validation."""
+    data = TinyData(accumulate=4 // trainer.get("devices", 1), dtype=torch.float64, valid=3)
+    options = {"clip": 1.0, "measures": {"wer": WER()}}
+    return train(folder, 9, data, partial(exact_recognised, freeze_updates=4), options=options, **trainer)  # type: ignore[arg-type]
+
+
 NOISY = partial(Tiny, dropout=0.4, skip=0.5)
 
 
@@ -155,7 +164,7 @@ def stopped(folder: Path, how: Callable[[TrainModule], Any]) -> str:
     raise AssertionError("nobody noticed")
 
 
-RUNS = {run.__name__: run for run in (exact, empty, poisoned, rolled_back, distilled, whole, resumed, killed)}
+RUNS = {run.__name__: run for run in (exact, empty, poisoned, rolled_back, distilled, recognised, whole, resumed, killed)}
 DISTURBED = {how.__name__: how for how in (one_bit, one_update, one_window, no_checkpoints)}
 SLOW = ("train/audio_seconds_per_second", "train/loader_wait")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,17 +38,16 @@ class Samples(nn.Module):
         return audio.with_data(self.linear(audio.data[..., None]))
 
 
+def encoder(dropout: float = 0.0, **masker: Any) -> SpeechEncoder:
+    positions = partial(StackedConvPositions, 2, 3, groups=2)
+    layers = partial(TransformerEncoder, 2, 8, 16, 2, dropout, dropout, layerdrop=dropout, positions=positions)
+    return SpeechEncoder(Samples(), layers, masker=partial(SpanMasker, 0.5, 3, minimum=1, **masker))
+
+
 def distilled(dropout: float = 0.0) -> SSLModel:
-    encoder = SpeechEncoder(
-        Samples(),
-        partial(
-            TransformerEncoder, 2, 8, 16, 2, dropout, dropout, positions=partial(StackedConvPositions, 2, 3, groups=2)
-        ),
-        masker=partial(SpanMasker, 0.5, 3, minimum=1),
-    )
     target = partial(ClusteredLayers, 2, quantizer=partial(OnlineClusters, 5))
     objective = partial(MaskedPrediction, target, LinearHead)
-    return SSLModel(encoder, {"units": objective}, partial(Teacher, 0.5, 0.9, 6), streams={})
+    return SSLModel(encoder(dropout), {"units": objective}, partial(Teacher, 0.5, 0.9, 6), streams={})
 
 
 def exact() -> SSLModel:

@@ -13,9 +13,11 @@ import pytest
 import torch
 
 from speechunits.errors import UserError
+from speechunits.metrics.wer import WER
 from speechunits.train.callbacks.stop import Stop
 from speechunits.train.checkpoint import FolderCheckpointIO, newest_whole
 from tests.train.distilled import distilled
+from tests.train.recognised import recognised
 from tests.train.tiny import Each, Tiny, TinyData, rows, train
 
 NOISY = partial(Tiny, dropout=0.4, skip=0.3)
@@ -64,6 +66,21 @@ def test_a_teacher_and_its_codebooks_resume_too(tmp_path: Path) -> None:
     assert not quantizer.counts.eq(1).all() and int(rest.model.teacher.step) == 8
     figures = rows(tmp_path / "parts")[-2]
     assert 1 <= figures["train/units/target_perplexity"] <= 5 and 1 <= figures["train/units/answer_perplexity"] <= 5
+
+
+@pytest.mark.parametrize("at", [2, 4, 6])  # before, at and after the update that lets gradients into the encoder
+def test_a_frozen_encoder_thaws_in_a_resumed_run_as_in_an_uninterrupted_one(tmp_path: Path, at: int) -> None:
+    model = partial(recognised, dropout=0.3, freeze_updates=4)
+    options: dict[str, Any] = {"measures": {"wer": WER()}}
+    frozen = train(tmp_path / "frozen", 4, TinyData(), model, options=options)
+    assert len(frozen.optimizers().state_dict()["state"]) == 2, "the head's weight and bias alone have moved"
+    whole = train(tmp_path / "whole", 8, TinyData(), model, options=options, **EVERY)
+    train(tmp_path / "parts", at, TinyData(), model, options=options, **{**EVERY, "checkpoint_every": 2})
+    resume = checkpoint(tmp_path / "parts", at)
+    rest = train(tmp_path / "parts", 8, TinyData(), model, resume=resume, options=options, **EVERY)
+    same(whole, rest)
+    assert rest.model.moving and int(rest.model.updates) == 8
+    assert rows(tmp_path / "parts")[-1]["valid/wer/cer"] == rows(tmp_path / "whole")[-1]["valid/wer/cer"] > 0
 
 
 def test_optimizer_state_is_the_uninterrupted_one(tmp_path: Path) -> None:

@@ -76,7 +76,9 @@ def batch(index: int, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
     rows = [torch.randn(n, generator=g, dtype=torch.float64) for n in lengths]
     ids = [f"{index}-{i}" for i in range(len(rows))]
     audio = pad(rows, HOP)
-    return {"audio": audio.with_data(audio.data.to(dtype)), "draws": draws(ids), "ids": ids}
+    said = [torch.randint(4, (n if index % 4 == 1 else n // 4,), generator=g) for n in lengths]  # some too long for CTC
+    out = {"audio": audio.with_data(audio.data.to(dtype)), "draws": draws(ids), "ids": ids, "text": pad(said, None)}
+    return out | {"transcript": ["".join("abcd"[i] for i in x.tolist()) for x in said]}
 
 
 class Windows(Dataset[list[Any]]):
