@@ -1,7 +1,6 @@
 """Fit a text tokenizer: python -m recipes.fit_text conf/text/characters.yaml out=exp/text cuts=train.jsonl.gz
 
-Reads every transcript of ``cuts`` and saves ``out/text``. ``covers`` names further manifests whose transcripts it must be
-able to write: what is missing there is said now, not in the middle of a training.
+Reads every transcript of ``cuts`` and saves ``out/text``. A cut without one is an error now, not in the middle of a training.
 """
 
 from __future__ import annotations
@@ -19,15 +18,11 @@ from speechunits.recipe import log_to, main
 log = logging.getLogger("speechunits.fit_text")
 
 
-def fit_text(out: str, cuts: str | list[str], tokenizer: Tree, covers: list[str] | None = None) -> dict[str, Any]:
+def fit_text(out: str, cuts: str | list[str], tokenizer: Tree) -> dict[str, Any]:
     """Fit one tokenizer; see the module's text."""
     log_to(f"{out}/fit.log")
     corpus = open_cuts(cuts)
     made = build(tokenizer, at="tokenizer")(TextField().load(cut) for cut in corpus)
-    for path in covers or []:
-        field = TextField(tokenizer=made)
-        for cut in open_cuts(path):
-            field.load(cut)
     (size,) = made.stream.vocab
     log.info("%d symbols from %d transcripts", size, len(corpus))
     return {"fingerprint": store.save(made, f"{out}/text", kind="text"), "symbols": size, "transcripts": len(corpus)}

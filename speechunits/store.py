@@ -246,8 +246,8 @@ def restore(
     return module.to(device).eval()
 
 
-def untrained(folder: str | Path, seed: int = 0, changes: Mapping[str, Any] | None = None) -> Any:
+def untrained(folder: str | Path, seed: int = 0) -> Any:
     """The architecture of an artefact with fresh weights, in eval mode: the baseline that training has to beat."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build(merge(read_node(folder), changes or {}), stored=True).eval()
+        return build(read_node(folder), stored=True).eval()
