@@ -1,9 +1,9 @@
-"""Transcribed cuts for fine-tuning: python egs/librispeech/finetune/local/transcribed.py --cuts DIR --out FOLDER [--labels 10h ...]
+"""Transcribed cuts for fine-tuning: python egs/librispeech/finetune/local/transcribed.py --cuts DIR --out FOLDER
 
 DIR holds what egs/librispeech/hubert/local/prepare.py wrote. Cuts without a transcript are left out and counted. Of
 LibriSpeech itself, --labels chooses the training cuts (100h: train-clean-100; 10min, 1h and 10h: those that Libri-light
 lists, given as --librilight), cuts_valid is dev-other, and cuts_test-clean and cuts_test-other are the tests. Of an
-excerpt (without parts), one speaker in four is held out as cuts_test.
+excerpt (without parts, and without --labels), one speaker in four is held out as cuts_test.
 """
 
 from __future__ import annotations
