@@ -41,7 +41,7 @@ def recognise(
     models = {name: store.restore(folder, place, expect=Recogniser) for name, folder in systems.items()}
     fields = {"audio": AudioField(), "transcript": TextField()}
     passes = {
-        split: FeaturePass(open_cuts(path), fields, max_seconds, num_workers=num_workers, device=place)
+        split: FeaturePass(open_cuts(path), fields, max_seconds, 0.0, 1.0, num_workers, place, rank=0, ranks=1)
         for split, path in cuts.items()
     }
     rows: list[dict[str, Any]] = []

@@ -56,7 +56,7 @@ def shell(tmp_path: Path) -> Shell:
 def encoder(tmp_path: Path) -> Path:
     tree = load("system/hubert_base.yaml", "size/demo.yaml", "model.encoder.encoder.depth=2")["model"]["encoder"]
     tree["encoder"] |= {"dim": 32, "ffn": 64, "heads": 2}
-    torch.manual_seed(0)
+    torch.manual_seed(1)  # the baseline's fresh weights come of seed 0
     store.save(build(tree), tmp_path / "encoder", kind="encoder")
     return tmp_path / "encoder"
 
@@ -200,7 +200,7 @@ def test_the_demo(shell: Shell, excerpt: Path, encoder: Path, tmp_path: Path) ->
     ],
 )
 def test_mistakes_on_the_command_line(shell: Shell, arguments: list[str], says: str, tmp_path: Path) -> None:
-    assert says in shell(f"{HERE}/run.sh", *arguments, "--exp", tmp_path / "exp", code=2).stderr
+    assert says in shell(f"{HERE}/run.sh", "--exp", tmp_path / "exp", *arguments, code=2).stderr
 
 
 @pytest.mark.slow
