@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO, FSDD, LIBRISPEECH = "egs/demo/run.sh", "egs/fsdd/run.sh", "egs/librispeech/hubert/run.sh"
+FINETUNE = "egs/librispeech/finetune/run.sh"
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def run(script: str | Path, *arguments: str, cwd: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("script", [DEMO, FSDD, LIBRISPEECH])
+@pytest.mark.parametrize("script", [DEMO, FSDD, LIBRISPEECH, FINETUNE])
 def test_help_from_any_folder(script: str, checkout: Path) -> None:
     at_the_root = run(script, "--help", cwd=checkout)
     assert "--stage N --stop-stage M" in at_the_root

@@ -83,6 +83,13 @@ def test_a_batch_is_the_sum_of_its_utterances() -> None:
     torch.testing.assert_close(*grads, rtol=1e-10, atol=1e-12)
 
 
+def test_a_batch_in_which_nothing_is_said() -> None:
+    head, x = make(), frames(4, 2)
+    terms = head(x, text([], []))
+    blank = head.scores(x).data[..., 3]
+    torch.testing.assert_close(terms["loss"].num, -(blank[0].sum() + blank[1, :2].sum()))
+
+
 def test_half_precision_is_summed_in_float32() -> None:
     head = make().to(torch.bfloat16)
     scores = head.scores(frames(4).to(torch.bfloat16))
