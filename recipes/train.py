@@ -49,8 +49,10 @@ def measure(name: str, node: Tree, vocab: tuple[int, ...] | None) -> Measure:
     return made
 
 
-def made_from(learner: Finishes, streams: Mapping[str, Stream]) -> set[str]:
+def made_from(learner: Any, streams: Mapping[str, Stream]) -> set[str]:
     """Fingerprints of the encoder that the training starts from and of the codes that it is trained on."""
+    if not isinstance(learner, Finishes):
+        raise UserError(f"model: {type(learner).__name__} lacks labels or artefacts(), so nothing of it could be saved")
     for field, wanted in learner.labels.items():
         found = streams[field].fingerprint if field in streams else "none"
         if wanted not in (None, found):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ import torch
 
 from speechunits.errors import UserError
 from speechunits.metrics.wer import WER
+from speechunits.tasks.recogniser import Recogniser
 from speechunits.train.callbacks.stop import Stop
 from speechunits.train.checkpoint import FolderCheckpointIO, newest_whole
+from speechunits.tuning.full import Full
+from speechunits.tuning.lora import LoRA
 from tests.train.distilled import distilled
 from tests.train.recognised import recognised
 from tests.train.tiny import Each, Tiny, TinyData, rows, train
@@ -68,9 +72,14 @@ def test_a_teacher_and_its_codebooks_resume_too(tmp_path: Path) -> None:
     assert 1 <= figures["train/units/target_perplexity"] <= 5 and 1 <= figures["train/units/answer_perplexity"] <= 5
 
 
-@pytest.mark.parametrize("at", [2, 4, 6])  # before, at and after the update that lets gradients into the encoder
-def test_a_frozen_encoder_thaws_in_a_resumed_run_as_in_an_uninterrupted_one(tmp_path: Path, at: int) -> None:
-    model = partial(recognised, dropout=0.3, freeze_updates=4)
+# before, at and after the update that lets gradients into the encoder
+@pytest.mark.parametrize(("at", "tuning"), [(2, Full), (4, Full), (6, partial(LoRA, 2))])
+def test_a_frozen_encoder_thaws_in_a_resumed_run_as_in_an_uninterrupted_one(
+    tmp_path: Path, at: int, tuning: Callable[[], Any]
+) -> None:
+    def model() -> Recogniser:
+        return recognised(dropout=0.3, freeze_updates=4, tuning=tuning())
+
     options: dict[str, Any] = {"measures": {"wer": WER()}}
     frozen = train(tmp_path / "frozen", 4, TinyData(), model, options=options)
     assert len(frozen.optimizers().state_dict()["state"]) == 2, "the head's weight and bias alone have moved"
