@@ -47,7 +47,7 @@ def batch() -> dict[str, Any]:
 
 
 def test_they_are_found() -> None:
-    assert set(SIZES) == {"10min", "1h", "10h", "100h", "960h"}
+    assert set(SIZES) == {"10min", "1h", "10h", "100h", "960h", "small"}
     assert set(WAYS) == {"adapters", "biases", "frozen", "lora", "prefix"}
 
 
