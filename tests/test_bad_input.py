@@ -356,8 +356,8 @@ def test_an_evaluation_that_cannot_work(fails: Any, corpus: Corpus, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--stage", "9"], "--stage takes a stage from 0 to 8, found '9'"),
-        (["--stop-stage"], "--stop-stage takes a stage from 0 to 8, found 'nothing'"),
+        (["--stage", "10"], "--stage takes a stage from 0 to 9, found '10'"),
+        (["--stop-stage"], "--stop-stage takes a stage from 0 to 9, found 'nothing'"),
         (["--stage", "one"], "found 'one'"),
         (["--stage", "5", "--stop-stage", "3"], "nothing to do"),
         (["--quik"], "unknown option --quik"),

@@ -164,7 +164,9 @@ def stopped(folder: Path, how: Callable[[TrainModule], Any]) -> str:
     raise AssertionError("nobody noticed")
 
 
-RUNS = {run.__name__: run for run in (exact, empty, poisoned, rolled_back, distilled, recognised, whole, resumed, killed)}
+RUNS = {
+    run.__name__: run for run in (exact, empty, poisoned, rolled_back, distilled, recognised, whole, resumed, killed)
+}
 DISTURBED = {how.__name__: how for how in (one_bit, one_update, one_window, no_checkpoints)}
 SLOW = ("train/audio_seconds_per_second", "train/loader_wait")
 

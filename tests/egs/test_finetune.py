@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,35 +19,12 @@ from speechunits.config import build, load
 from speechunits.data.cuts import open_cuts
 from speechunits.errors import UserError
 from speechunits.report.results import read_results
-from tests.egs.test_egs import ROOT, script
+from tests.egs.test_egs import script
 
 HERE = "egs/librispeech/finetune"
 SPEAKERS, WORDS = 8, ("ONE", "TWO THREE", "A B C")
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    """Runs a script of a checkout that is set up already."""
-    root = tmp_path / "checkout"
-    (root / "tools").mkdir(parents=True)
-    for name in ("egs", "conf", "recipes", "speechunits", "tools/stages.sh"):
-        (root / name).symlink_to(ROOT / name)
-    (root / "tools" / "setup.sh").write_text("#!/bin/sh\n")
-    (root / "tools" / "setup.sh").chmod(0o755)
-    (root / ".venv").symlink_to(Path(sys.executable).parent.parent)
-
-    def run(command: str, *arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        line = [str(root / command), *map(str, arguments)]
-        done = subprocess.run(line, env=env, capture_output=True, text=True, timeout=600)
-        assert done.returncode == code, (
-            f"{command} gave {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        )
-        return done
-
-    return run
 
 
 @pytest.fixture

@@ -86,10 +86,8 @@ def test_it_goes_back_exactly_and_on_with_new_data(
     assert not equal(remember.seen[2]["weights"], remember.seen[7]["weights"]), "update 3 is made of other data"
     assert run.rejected == 3 and data.used == data.next == 13, "data go on"
     text = caplog.text
-    assert (
-        "alarm not_finite after update 4: loss nan, gradient norm nan: an update was left out, the first in a row"
-        in text
-    )
+    assert "alarm not_finite after update 4: loss" in text
+    assert "gradient norm nan: an update was left out, the first in a row" in text
     assert "3 updates in a row after update 4" in text and "went back to update 2" in text
     table = rows(tmp_path)
     assert [row["step"] for row in table] == [1, 2, 3, 4, 5, 6, 7, 8], "rows of the road that was left are gone"
