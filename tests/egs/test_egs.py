@@ -143,7 +143,7 @@ def test_several_encoders_are_seeds_of_one_system(tmp_path: Path) -> None:
     made = systems(folders)
     assert made["seeds"] == [0, 1] and len(made["systems"]["random"]) == 2
     assert [node["source"]["folder"] for node in made["systems"]["trained"]] == folders
-    assert made["systems"]["trained"][0]["reads"] == ["layer:1", "layer:2"]
+    assert made["systems"]["trained"][0]["reads"] == ["layer:0", "layer:1", "layer:2"]
     assert check(made["systems"]) == []
     assert systems([])["systems"].keys() == {"mfcc"}
 

@@ -1,6 +1,6 @@
 """What the probe compares: python egs/fsdd/local/systems.py OUT.yaml [ENCODER ...]
 
-MFCC alone, or MFCC, every layer of the trained encoders, and every layer of the same architecture with random weights.
+MFCC alone, or MFCC, every layer (0 = the input) of the trained encoders, and of the same architecture with random weights.
 One encoder is probed with three seeds of the inner folds; several (trainings of one architecture with different seeds)
 with one seed each.
 """
@@ -35,7 +35,7 @@ def systems(folders: list[str]) -> dict[str, Any]:
     depths = [store.restore(folder, expect=SpeechEncoder).depth for folder in folders]
     if len(set(depths)) > 1:
         raise UserError(f"{', '.join(folders)}: encoders of {depths} layers; probe one architecture at a time")
-    reads = [f"layer:{i}" for i in range(1, depths[0] + 1)]
+    reads = [f"layer:{i}" for i in range(depths[0] + 1)]
     trained = [bank("restore", reads, folder=folder) for folder in folders]
     compared["random"] = [bank("untrained", reads, folder=folders[0], seed=seed) for seed in seeds]
     compared["trained"] = trained if len(trained) > 1 else trained[0]
