@@ -39,7 +39,8 @@ def test_the_demo_from_first_to_last_stage(shell: Callable, tmp_path: Path) -> N
         "preset=tiny steps1=2 steps2=2 steps_dinosr=2 layer=3 clusters=100\nmeasure=('seeds=[0,1]' fit_frames=4000)\n"
     )
     exp = tmp_path / "exp"
-    said = shell("egs/demo/run.sh", "--quick", "--exp", exp, "trainer.validate_every=2", "log_every=1")
+    small = ["trainer.validate_every=2", "schedule.warmup=1", "log_every=1"]
+    said = shell("egs/demo/run.sh", "--quick", "--exp", exp, *small)
     stages = [line for line in said.stdout.splitlines() if line.startswith("== stage ")]
     assert [line.split()[2] for line in stages] == [f"{number}:" for number in range(10)]
     assert said.stdout.splitlines()[-1].endswith(f"open {exp}/report.html")
