@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole job on a synthesised corpus: corpus, MFCC units, HuBERT twice, units, DinoSR, measures, report.
 #   egs/demo/run.sh            23 minutes on two cores         -> exp/demo/report.html
-#   egs/demo/run.sh --quick    a smaller corpus, few updates   -> exp/demo-quick/report.html
+#   egs/demo/run.sh --quick    five minutes, smaller corpus     -> exp/demo-quick/report.html
 #   egs/demo/run.sh --long     hours, the better figures       -> exp/demo-long/report.html
 # Options: --stage N --stop-stage M (0 to 9), --exp DIR, and any key=value for the three trainings (optimizer.lr=1e-3).
 # Every stage is taken up where it stopped; delete its folder to make it anew.
