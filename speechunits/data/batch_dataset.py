@@ -18,11 +18,16 @@ from speechunits.stream import Stream
 
 
 class Planned(NamedTuple):
-    """One batch to load. spares: cuts to borrow one of, in this order, if no cut of ``rows`` can be read."""
+    """One batch to load.
+
+    spares: cuts to borrow one of, in this order, if no cut of ``rows`` can be read. visits: how often each of ``rows`` came
+    before in this epoch, if some did (``Mixture``): they are cropped and masked anew.
+    """
 
     epoch: int
     rows: tuple[int, ...]
     spares: tuple[int, ...] = ()
+    visits: tuple[int, ...] | None = None
 
 
 class Loaded(NamedTuple):
@@ -62,6 +67,15 @@ class BatchDataset(Dataset):
                 f"the field {whole[0]} describes whole utterances, so it cannot go with a crop; "
                 "leave out one of the two, or drop long cuts by max_duration"
             )
+        stiff = [name for name, field in self.fields.items() if not field.warps]
+        if stiff and any(t.warps for t in self.transforms):
+            raise UserError(
+                f"the field {stiff[0]} holds labels stored at one speed, so it cannot go with a change of speed; leave out "
+                f"the transform, set fields.{stiff[0]}.speed: nearest, or extract units from cuts at each speed"
+            )
+        # two of one kind (two sorts of noise) draw apart
+        purposes = [t.purpose for t in self.transforms]
+        self._purposes = [f"{p}:{n}" if (n := purposes[:i].count(p)) else p for i, p in enumerate(purposes)]
         self._grid = common_grid([f.grid for f in self.fields.values() if f.grid is not None])
 
     @property
@@ -71,28 +85,34 @@ class BatchDataset(Dataset):
     def __getitem__(self, planned: Planned) -> Loaded:
         bad: dict[str, str] = {}
         try:
-            loaded = [x for row in planned.rows if (x := self._load(row, planned.epoch, bad))]
+            visits = planned.visits or (0,) * len(planned.rows)
+            pairs = zip(planned.rows, visits, strict=True)
+            loaded = [x for row, visit in pairs if (x := self._load(row, planned.epoch, bad, visit))]
             spares = iter(planned.spares)
             while not loaded and (row := next(spares, None)) is not None:
                 loaded = [x for x in [self._load(row, planned.epoch, bad)] if x]
             if not loaded:
                 return Loaded({"ids": []}, bad)
-            ids = [cut_id for cut_id, _ in loaded]
-            batch: dict[str, Any] = {"ids": ids, "draws": draws(ids, self.seed, planned.epoch)}
+            ids, keys, items = zip(*loaded, strict=True)
+            batch: dict[str, Any] = {"ids": list(ids), "draws": draws(keys, self.seed, planned.epoch)}
             for name, field in self.fields.items():
-                batch[name] = field.collate([items[name] for _, items in loaded])
+                batch[name] = field.collate([item[name] for item in items])
             return Loaded(batch, bad)
         except UserError as error:
             return Loaded({"ids": []}, bad, str(error))
 
-    def _load(self, row: int, epoch: int, bad: dict[str, str]) -> tuple[str, dict[str, Any]] | None:
+    def _load(
+        self, row: int, epoch: int, bad: dict[str, str], visit: int = 0
+    ) -> tuple[str, str, dict[str, Any]] | None:
+        """The cut's id, the name that its draws go by, and its fields."""
         cut = self.cuts[row]
         cut_id = cut.id
-        drawn = draws([cut_id], self.seed, epoch)
-        for transform in self.transforms:
-            cut = transform(cut, drawn.generator(0, transform.purpose), self._grid)
+        key = f"{cut_id}#{visit}" if visit else cut_id
+        drawn = draws([key], self.seed, epoch)
+        for purpose, transform in zip(self._purposes, self.transforms, strict=True):
+            cut = transform(cut, drawn.generator(0, purpose), self._grid)
         try:
-            return cut_id, {name: field.load(cut) for name, field in self.fields.items()}
+            return cut_id, key, {name: field.load(cut) for name, field in self.fields.items()}
         except BadAudio as reason:
             bad[cut_id] = str(reason)
             return None

@@ -104,6 +104,10 @@ class Cuts:
     def _rows(self) -> dict[str, int]:
         return {name: row for row, name in enumerate(self.ids)}
 
+    def manifest(self, rows: np.ndarray) -> np.ndarray:
+        """(M,) which of ``paths`` each of these cuts is from."""
+        return np.searchsorted(self._ends, rows, side="right")
+
     def row(self, cut_id: str) -> int:
         """The number of a cut.
 

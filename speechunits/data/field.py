@@ -24,6 +24,7 @@ class Field(Protocol):
         stream: rate, vocabulary and origin of integer codes, known once bound; None for other fields.
         grid: seconds; crops start on multiples of it. None: any start will do.
         whole: describes the whole utterance, so the cut must not be cropped (text, unaligned units).
+        warps: stays right when the speed of the cut is changed.
     """
 
     @property
@@ -34,6 +35,9 @@ class Field(Protocol):
 
     @property
     def whole(self) -> bool: ...
+
+    @property
+    def warps(self) -> bool: ...
 
     def bind(self, cuts: Cuts) -> Field:
         """This field for the cuts of one opened set: checks the manifests' promises before anything is trained.

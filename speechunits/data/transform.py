@@ -10,13 +10,21 @@ from lhotse.cut import Cut
 
 
 class Transform(Protocol):
-    """Attributes: purpose: names its random draws. crops: removes time, so fields of whole utterances refuse it."""
+    """Attributes:
+
+    purpose: names its random draws.
+    crops: removes time, so fields of whole utterances refuse it.
+    warps: stretches time, so fields that cannot follow refuse it.
+    """
 
     @property
     def purpose(self) -> str: ...
 
     @property
     def crops(self) -> bool: ...
+
+    @property
+    def warps(self) -> bool: ...
 
     def seconds(self, durations: np.ndarray) -> np.ndarray:
         """(N,) durations after the transform at most: what the batch plan counts."""

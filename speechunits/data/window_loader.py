@@ -9,6 +9,7 @@ from typing import Any
 from speechunits.data.batch_dataset import BatchDataset, Planned
 from speechunits.data.batch_loader import BatchLoader
 from speechunits.data.batch_plan import BatchPlan
+from speechunits.data.mixture import Mixed
 
 
 @dataclass
@@ -29,6 +30,7 @@ class WindowLoader:
     Args:
         dataset, num_workers, max_bad: see BatchLoader. plan: see BatchPlan. rank: of this process.
         position: shared with the owner, who saves it.
+        mixed: which cuts the numbers of the plan stand for; None: the plan's numbers are those of the cuts.
     """
 
     def __init__(
@@ -39,9 +41,10 @@ class WindowLoader:
         rank: int = 0,
         num_workers: int = 0,
         max_bad: int | None = None,
+        mixed: Mixed | None = None,
     ) -> None:
         self.plan, self.position = plan, position
-        self.batches = BatchLoader(dataset, _Rest(plan, position, rank), num_workers, max_bad)
+        self.batches = BatchLoader(dataset, _Rest(plan, position, rank, mixed), num_workers, max_bad)
         self._handed: tuple[int, int] | None = None
 
     def __len__(self) -> int:
@@ -69,8 +72,8 @@ class WindowLoader:
 class _Rest:
     """The planned batches of one rank from a position to the end of its epoch."""
 
-    def __init__(self, plan: BatchPlan, position: Position, rank: int) -> None:
-        self.plan, self.position, self.rank = plan, position, rank
+    def __init__(self, plan: BatchPlan, position: Position, rank: int, mixed: Mixed | None) -> None:
+        self.plan, self.position, self.rank, self.mixed = plan, position, rank, mixed
 
     def __len__(self) -> int:
         return self.plan.windows * self.plan.accumulate
@@ -78,7 +81,12 @@ class _Rest:
     def __iter__(self) -> Iterator[Planned]:
         first = self.position.window
         epoch = self.plan.epoch(self.position.epoch)
+        rows, visits = (None, None) if self.mixed is None else self.mixed.epoch(epoch.epoch)
         for window in range(first, len(epoch)):
             for micro in range(self.plan.accumulate):
-                at = window, micro, self.rank
-                yield Planned(epoch.epoch, tuple(epoch.batch(*at).tolist()), tuple(epoch.spares(*at).tolist()))
+                batch, spares = (f(window, micro, self.rank) for f in (epoch.batch, epoch.spares))
+                if rows is None or visits is None:
+                    yield Planned(epoch.epoch, tuple(batch.tolist()), tuple(spares.tolist()))
+                else:
+                    heard, spared, before = (x.tolist() for x in (rows[batch], rows[spares], visits[batch]))
+                    yield Planned(epoch.epoch, tuple(heard), tuple(spared), tuple(before))

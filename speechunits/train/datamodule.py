@@ -16,6 +16,7 @@ from speechunits.data.batch_loader import BatchLoader
 from speechunits.data.batch_plan import BatchPlan, evaluation_batches
 from speechunits.data.cuts import Cuts, open_cuts
 from speechunits.data.field import Field
+from speechunits.data.mixture import Mixed, Mixture, named
 from speechunits.data.transform import Transform
 from speechunits.data.window_loader import Position, WindowLoader
 from speechunits.errors import UserError
@@ -31,11 +32,12 @@ class SpeechDataModule(LightningDataModule):
     with ``use_distributed_sampler=False``: the batch plan knows the ranks.
 
     Args:
-        train: cut manifests, a path or a list of paths.
+        train: cut manifests, a path or a list of paths; or, to mix them, name -> paths, nested where corpora are grouped.
         valid: likewise; None for no validation.
         fields: batch name -> Field, the same for both.
         max_seconds: most seconds of one batch on one rank, padding included.
         transforms: of training cuts only.
+        mixture: how much of the time each of the named corpora takes; None: as much as it has.
         accumulate: batches per rank and update.
         buckets: see BatchPlan.
         min_duration: seconds; shorter cuts are left out, which is said once. Zero-length ones always are.
@@ -48,11 +50,12 @@ class SpeechDataModule(LightningDataModule):
 
     def __init__(
         self,
-        train: str | Sequence[str],
+        train: str | Sequence[str] | Mapping[str, Any],
         fields: Mapping[str, Field],
         max_seconds: float,
         valid: str | Sequence[str] | None = None,
         transforms: Sequence[Transform] = (),
+        mixture: Mixture | None = None,
         accumulate: int = 1,
         buckets: int = 100,
         min_duration: float = 0.1,
@@ -63,7 +66,13 @@ class SpeechDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.train_paths, self.valid_paths, self.fields, self.transforms = train, valid, fields, transforms
+        corpora = named(train) if isinstance(train, Mapping) else [("train", train)]
+        self.corpora = {name: [x] if isinstance(x, str) else list(x) for name, x in corpora}
+        if mixture is not None and not isinstance(train, Mapping):
+            raise UserError("data.mixture: data.train must name its corpora, as {en: en.jsonl.gz, es: es.jsonl.gz}")
+        self.tree, self.mixture = train, mixture
+        self.train_paths = [path for paths in self.corpora.values() for path in paths]
+        self.valid_paths, self.fields, self.transforms = valid, fields, transforms
         self.max_seconds, self.accumulate, self.buckets = max_seconds, accumulate, buckets
         self.min_duration, self.max_duration, self.max_bad = min_duration, max_duration, max_bad
         self.valid_max_seconds = valid_max_seconds or max_seconds
@@ -94,7 +103,7 @@ class SpeechDataModule(LightningDataModule):
             for name, stream in self.valid_set.streams.items():
                 if stream != train[name]:
                     raise UserError(
-                        f"the field {name} of {self.valid_paths} ({stream}) differs from that of {self.train_paths} "
+                        f"the field {name} of {self.valid_paths} ({stream}) differs from that of {', '.join(self.train_paths)} "
                         f"({train[name]}); extract both with one tokenizer"
                     )
         return train
@@ -109,11 +118,26 @@ class SpeechDataModule(LightningDataModule):
         rows = usable(dataset.cuts, self.min_duration, self.max_duration)
         for transform in self.transforms:
             seconds = transform.seconds(seconds)
-        key = dataset.cuts.hash
+        key, mixed = dataset.cuts.hash, self._mixed(seconds, rows)
+        if mixed is not None:
+            seconds, rows, key = mixed.seconds, np.arange(len(mixed.seconds)), f"{key}\0{mixed.name}"
         plan = BatchPlan(seconds, self.max_seconds, key, self.seed, ranks, self.accumulate, self.buckets, rows)
         self._place(plan)
-        self._windows = WindowLoader(dataset, plan, self.position, rank, self.num_workers, self.max_bad)
+        self._windows = WindowLoader(dataset, plan, self.position, rank, self.num_workers, self.max_bad, mixed)
         return self._windows
+
+    def _mixed(self, seconds: np.ndarray, rows: np.ndarray) -> Mixed | None:
+        """The usable cuts, numbers ``rows`` into ``seconds``, in the shares that the mixture gives their corpora."""
+        if self.mixture is None:
+            return None
+        manifests = [len(paths) for paths in self.corpora.values()]
+        corpus = np.repeat(np.arange(len(manifests)), manifests)[self.train_set.cuts.manifest(rows)]
+        seconds = seconds[rows]
+        sums = dict(zip(self.corpora, np.bincount(corpus, seconds, len(manifests)).tolist(), strict=True))
+        if empty := [name for name, total in sums.items() if not total]:
+            raise UserError(f"data.train.{empty[0]}: no cut is within min_duration and max_duration; leave it out")
+        assert isinstance(self.tree, Mapping)
+        return Mixed(seconds, rows, corpus, self.mixture.shares(self.tree, sums), self.seed)
 
     def val_dataloader(self) -> BatchLoader | list:
         if self.valid_set is None:
@@ -147,8 +171,9 @@ class SpeechDataModule(LightningDataModule):
             then = state_dict.get("labels", {}).get(name, now.fingerprint)
             if then != now.fingerprint:
                 raise UserError(
-                    f"the checkpoint was trained on {name} of the tokenizer {then}, and {self.train_paths} holds those of "
-                    f"{now.fingerprint}; extract them with {then} again, or begin a new run in another out="
+                    f"the checkpoint was trained on {name} of the tokenizer {then}, and "
+                    f"{', '.join(self.train_paths)} holds those of {now.fingerprint}; extract them with {then} "
+                    "again, or begin a new run in another out="
                 )
         self.position.epoch, self.position.window = state_dict["epoch"], state_dict["window"]
         self._restored = state_dict

@@ -45,6 +45,7 @@ class AudioField:
     stream: ClassVar[Stream | None] = None
     grid: ClassVar[Fraction | None] = None
     whole: ClassVar[bool] = False
+    warps: ClassVar[bool] = True
 
     def bind(self, cuts: Cuts) -> AudioField:
         if self.key is None:

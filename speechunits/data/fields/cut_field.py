@@ -21,6 +21,7 @@ class CutField:
     stream: ClassVar[Stream | None] = None
     grid: ClassVar[Fraction | None] = None
     whole: ClassVar[bool] = False
+    warps: ClassVar[bool] = True
 
     def bind(self, cuts: Cuts) -> CutField:
         return self

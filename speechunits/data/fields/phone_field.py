@@ -42,6 +42,7 @@ class PhoneField:
     ids: dict[str, int] | None = None
 
     whole: ClassVar[bool] = False
+    warps: ClassVar[bool] = True
 
     @property
     def grid(self) -> Fraction:

@@ -22,6 +22,7 @@ class SpeakerField:
     stream: ClassVar[Stream | None] = None
     grid: ClassVar[Fraction | None] = None
     whole: ClassVar[bool] = False
+    warps: ClassVar[bool] = True
 
     def bind(self, cuts: Cuts) -> SpeakerField:
         return self

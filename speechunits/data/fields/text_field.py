@@ -34,6 +34,7 @@ class TextField:
 
     grid: ClassVar[Fraction | None] = None
     whole: ClassVar[bool] = True
+    warps: ClassVar[bool] = True
 
     @property
     def stream(self) -> Stream | None:

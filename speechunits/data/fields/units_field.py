@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from lhotse.cut import Cut
 from lhotse.features.io import get_reader
 from torch import Tensor
 
+from speechunits.data.segments import WINDOW
 from speechunits.errors import UserError
 from speechunits.seq import Seq, pad
 from speechunits.stream import Stream
@@ -36,6 +37,8 @@ class UnitsField:
         fingerprint: likewise, of the tokenizer that made them.
         aligned: labels and audio share a time line. False for units of another utterance (``target_units``): they are
             read whole.
+        speed: what happens where the speed of a cut was changed after its labels were stored. "refuse": an error.
+            "nearest": each frame takes the label whose frame lay nearest to it in the unchanged audio.
         stream: what the manifest says; ``bind`` sets it.
     """
 
@@ -44,6 +47,7 @@ class UnitsField:
     vocab: tuple[int, ...] | None = None
     fingerprint: str | None = None
     aligned: bool = True
+    speed: Literal["refuse", "nearest"] = "refuse"
     stream: Stream | None = None
 
     @property
@@ -53,6 +57,10 @@ class UnitsField:
     @property
     def whole(self) -> bool:
         return not self.aligned
+
+    @property
+    def warps(self) -> bool:
+        return not self.aligned or self.speed == "nearest"
 
     def bind(self, cuts: Cuts) -> UnitsField:
         where = ", ".join(map(str, cuts.paths))
@@ -90,12 +98,14 @@ class UnitsField:
         array = (getattr(cut, "custom", None) or {}).get(self.key)
         if not isinstance(array, TemporalArray):
             raise UserError(f"there are no {what}; extract units for every cut of the manifest")
-        left, right = self._span(cut, array, self.stream.hop) if self.aligned else (0, array.num_frames)
+        labels = self._labels(cut, array, self.stream.hop) if self.aligned else np.arange(array.num_frames)
+        left, right = (int(labels[0]), int(labels[-1]) + 1) if len(labels) else (0, 0)
         try:
             reader = get_reader(array.array.storage_type)(array.array.storage_path)
             codes = np.asarray(reader.read(array.array.storage_key, left, right))
             if len(codes) < right - left:
                 raise ValueError(f"{array.array.storage_path} was cut off")
+            codes = codes[labels - left]
         except (OSError, ValueError) as error:
             raise UserError(f"{what} cannot be read ({error}); extract the units again") from error
         sizes = self.stream.vocab
@@ -108,8 +118,8 @@ class UnitsField:
             )
         return torch.from_numpy(codes.astype(np.int64))
 
-    def _span(self, cut: Cut, array: TemporalArray, hop: Fraction | None) -> tuple[int, int]:
-        """First and last + 1 label of the cut, exact in frames.
+    def _labels(self, cut: Cut, array: TemporalArray, hop: Fraction | None) -> np.ndarray:
+        """(T,) number of the label of every frame of the cut, exact in frames.
 
         One label more than the recording has frames is dropped (some frontends round up), more is an error.
         """
@@ -117,32 +127,41 @@ class UnitsField:
         what = f"{self.key} of the cut {cut.id}"
         if abs(array.frame_shift - float(hop)) > 1e-6:
             raise UserError(f"{what} have a hop of {array.frame_shift} s, the manifest says {hop} s; extract again")
-        recording = cut.recording
-        speed = changes_of_speed(recording)
-        if speed and speed != cut.custom.get(f"{self.key}_speed"):
-            raise UserError(
-                f"the speed or tempo of the cut {cut.id} was changed after {self.key} were stored, so they no longer "
-                "fit; extract units from the changed cuts"
-            )
-        first = (cut.start - array.start) / float(hop)
-        left = round(first)
-        if left < 0 or abs(first - left) > 0.05:
-            raise UserError(
-                f"the cut {cut.id} starts {first:.2f} labels after its {self.key}, which is not a whole number of "
-                "labels; cut on their grid or extract units from these cuts"
-            )
-        in_recording, in_cut = frames(recording.duration - array.start, hop), frames(cut.duration, hop)
+        speed = self._speed(cut)
+        in_recording = frames(cut.recording.duration * speed - array.start, hop)
         if array.num_frames > in_recording + 1:
             raise UserError(
                 f"{what} are {array.num_frames} labels, but its recording has {in_recording} frames of {hop} s; "
                 "they belong to other audio, extract them again"
             )
-        if array.num_frames - left < in_cut - SHORT:
+        centres = cut.start + float(WINDOW / 2) + float(hop) * np.arange(frames(cut.duration, hop))
+        places = (centres * speed - float(WINDOW / 2) - array.start) / float(hop)
+        wanted = np.rint(places).astype(np.int64)
+        if speed == 1 and len(wanted) and (wanted[0] < 0 or abs(places[0] - wanted[0]) > 0.05):
             raise UserError(
-                f"{what} are {max(0, array.num_frames - left)} labels, but it has {in_cut} frames of {hop} s; "
+                f"the cut {cut.id} starts {places[0]:.2f} labels after its {self.key}, which is not a whole number of "
+                "labels; cut on their grid or extract units from these cuts"
+            )
+        labels = wanted[(wanted >= 0) & (wanted < array.num_frames)]
+        if len(labels) < len(wanted) - (SHORT if speed == 1 else 2 * SHORT):
+            raise UserError(
+                f"{what} are {len(labels)} labels, but it has {len(wanted)} frames of {hop} s; "
                 "they belong to other audio, extract them again"
             )
-        return left, min(left + in_cut, array.num_frames)
+        return labels
+
+    def _speed(self, cut: Cut) -> float:
+        """How much faster the cut is than the audio that its labels were stored for."""
+        then = cut.custom.get(f"{self.key}_speed", "").split()
+        now = changes_of_speed(cut.recording).split()
+        if now == then:
+            return 1.0
+        if self.speed == "refuse" or now[: len(then)] != then:
+            raise UserError(
+                f"the speed or tempo of the cut {cut.id} was changed after {self.key} were stored, so they no longer "
+                "fit; extract units from the changed cuts, or set the field's speed: nearest"
+            )
+        return float(np.prod([float(factor) for factor in now[len(then) + 1 :: 2]]))
 
     def collate(self, items: list[Tensor]) -> Seq:
         return pad(items, self.stream.hop if self.stream else None)

@@ -24,6 +24,7 @@ class Crop:
 
     purpose: ClassVar[str] = "crop"
     crops: ClassVar[bool] = True
+    warps: ClassVar[bool] = False
 
     def seconds(self, durations: np.ndarray) -> np.ndarray:
         return np.minimum(durations, self.max_seconds)
