@@ -111,6 +111,7 @@ class TrainModule(lightning.LightningModule):
                 f"strategy {type(self.trainer.strategy).__name__}: several processes train exactly only under"
                 " speechunits.train.strategy.WindowDDP; build the trainer with speechunits.train.trainer.build_trainer"
             )
+        self.train()  # Lightning keeps modes, and restored parts come in evaluation mode: no dropout, no masks
         if self._random is None:
             if self.global_rank:  # other dropout on other ranks, yet rank 0 of N draws what 1 rank does
                 seed_all(torch.initial_seed() + self.global_rank)

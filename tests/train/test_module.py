@@ -20,7 +20,10 @@ from speechunits.seq import pad, unpad
 from speechunits.term import Term, add, loss
 from speechunits.train.callbacks.stop import Stop
 from speechunits.train.module import TrainModule
-from tests.train.tiny import HOP, Tiny, TinyData, Windows, batch, rows, train
+from speechunits.tuning.frozen import Frozen
+from speechunits.tuning.full import Full
+from tests.train.recognised import recognised
+from tests.train.tiny import HOP, Each, Tiny, TinyData, Windows, batch, rows, train
 
 SGD = partial(torch.optim.SGD, lr=0.1)
 
@@ -217,3 +220,15 @@ def test_speed_counts_all_audio(tmp_path: Path) -> None:
     seconds = sum(int(b["audio"].lengths.sum()) for b in window) / 16000
     elapsed = seconds / module.figures["train/audio_seconds_per_second"]
     assert 0 < elapsed < 60
+
+
+def test_parts_that_come_in_evaluation_mode_are_trained_in_training_mode(tmp_path: Path) -> None:
+    """As ``store.restore`` gives them: without dropout, layer drop and masks nobody would notice. Not so a frozen encoder."""
+    seen: list[bool] = []
+    for way, training in ((Full(), True), (Frozen(), False)):
+        hears = recognised(tuning=way)
+        hears.encoder.eval()
+        look = Each(lambda step, hears=hears: seen.append(hears.encoder.training and hears.encoder.masker.training))
+        module = train(tmp_path, 3, TinyData(), lambda hears=hears: hears, callbacks=[look], validate_every=1)  # type: ignore[arg-type]
+        assert seen == [training] * 3 and module.model.heads.training, "also after a validation"  # type: ignore[union-attr]
+        seen.clear()
