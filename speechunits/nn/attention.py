@@ -42,6 +42,7 @@ class SelfAttention(nn.Module):
         q, k, v = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         if self.prefix is not None:
             k, v, keys = self.prefix(k, v, keys)
+            added = None if added is None else F.pad(added, (k.size(2) - t, 0))  # what is learned lies at no distance
         dropout = self.dropout if self.training else 0.0
         if dropout and not x.is_cuda:
             scores = (q * (d // self.heads) ** -0.5) @ k.transpose(-1, -2)  # scaling q is cheaper than scaling T x T

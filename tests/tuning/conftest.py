@@ -1,4 +1,4 @@
-"""A toy encoder of both kinds of norm, and what every way of tuning has to keep to."""
+"""A toy encoder of both kinds of norm and with relative positions, and what every way of tuning has to keep to."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from speechunits.config import build, load
 from speechunits.encoder import SpeechEncoder
 from speechunits.seq import Seq
 
+RELATIVE = {"_target_": "speechunits.nn.relative_positions.GatedRelativePositions", "_partial_": True}
 STILL = ("dropout", "attention_dropout", "layerdrop")
 
 
-@pytest.fixture(params=["base", "large"])
+@pytest.fixture(params=["base", "large", "relative"])
 def encoder(request: pytest.FixtureRequest) -> SpeechEncoder:
     torch.manual_seed(0)
     still = [f"model.encoder.encoder.{k}=0" for k in STILL] + ["model.encoder.projection.dropout=0"]
-    tree = load(f"system/hubert_{request.param}.yaml", "size/toy.yaml", *still)["model"]["encoder"]
+    kind = request.param.replace("relative", "large")
+    tree = load(f"system/hubert_{kind}.yaml", "size/toy.yaml", *still)["model"]["encoder"]
+    if request.param == "relative":
+        tree["encoder"]["relative"] = RELATIVE
     made: SpeechEncoder = build(tree).double()
     for p in made.encoder.parameters():  # norms and biases at other places than where they begin
         p.data += 0.05 * torch.randn_like(p)
