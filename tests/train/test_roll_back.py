@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ from tests.train.tiny import Tiny, TinyData, batch, rows, train
 
 
 class Poisoned(TinyData):
-    """Windows number ``bad`` of the whole run hold nan; remembers which were asked for."""
+    """The first utterance of windows number ``bad`` of the whole run is nan; remembers which were asked for.
+
+    All of it: of a single sample the loss may know nothing, where a mask hides it or every layer with attention is dropped.
+    """
 
     def __init__(self, *bad: int, **more: Any) -> None:
         super().__init__(**more)
@@ -33,7 +37,7 @@ class Poisoned(TinyData):
     def on_before_batch_transfer(self, window: Any, dataloader_idx: int) -> Any:
         if self.trainer.training:
             if self.epoch * self.windows + self.next in self.bad:
-                window[0]["audio"].data[0, 0] = torch.nan
+                window[0]["audio"].data[0] = torch.nan
             self.used += 1
         return window
 
@@ -86,8 +90,9 @@ def test_it_goes_back_exactly_and_on_with_new_data(
     assert not equal(remember.seen[2]["weights"], remember.seen[7]["weights"]), "update 3 is made of other data"
     assert run.rejected == 3 and data.used == data.next == 13, "data go on"
     text = caplog.text
-    assert "alarm not_finite after update 4: loss" in text
-    assert "gradient norm nan: an update was left out, the first in a row" in text
+    said = "alarm not_finite after update 4: loss nan, gradient norm nan: an update was left out"
+    assert f"{said}, the first in a row" in text and f"{said}, 2 in a row" in text
+    assert run.left_out == pytest.approx((torch.nan, torch.nan), nan_ok=True)
     assert "3 updates in a row after update 4" in text and "went back to update 2" in text
     table = rows(tmp_path)
     assert [row["step"] for row in table] == [1, 2, 3, 4, 5, 6, 7, 8], "rows of the road that was left are gone"
@@ -133,6 +138,18 @@ def test_a_few_are_left_out_and_counted(tmp_path: Path) -> None:
     run = train(tmp_path, 6, Poisoned(2, 3, 5, windows=50), **BACK)
     assert run.rejected == 3 and run.rejected_in_a_row == 0 and run.figures["alarm/not_finite"] == 3
     assert [row.get("alarm/not_finite") for row in rows(tmp_path)] == [None, 2, 3, None, None, None]
+
+
+def test_a_nan_that_the_loss_does_not_see_is_left_out_too() -> None:
+    """Behind a mask: the masker's vector takes its place in the loss, and 0 times nan comes back as the frontend's gradient."""
+    model, spoilt = distilled(), batch(3)
+    (hidden, *_) = model.encoder.frames(spoilt["audio"], spoilt["draws"], "mask:0").pick("masked").nonzero().tolist()
+    spoilt["audio"].data[tuple(hidden)] = torch.nan
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    module = fit([[spoilt]], model)
+    loss, norm = module.left_out
+    assert math.isfinite(loss) and loss > 0 and math.isnan(norm) and (module.rejected, module.step) == (1, 0)
+    assert equal(before, dict(model.state_dict()))
 
 
 def test_which_checkpoints_are_older(tmp_path: Path) -> None:
