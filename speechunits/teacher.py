@@ -51,7 +51,7 @@ class Teacher(nn.Module):
         self._student = (encoder,)  # in a tuple: a reference, no part of this module
         self.encoder = copy.deepcopy(encoder.encoder).requires_grad_(False)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
-        self.register_load_state_dict_post_hook(lambda *_: self._freeze(int(self.step)))
+        self.register_load_state_dict_post_hook(Teacher._refreeze)
         self.eval()
 
     def train(self, mode: bool = True) -> Teacher:
@@ -107,6 +107,9 @@ class Teacher(nn.Module):
     def _shared(self) -> list[nn.Module]:
         student = self._student[0]
         return [part for part in (student.frontend, student.projection) if part is not None]
+
+    def _refreeze(self, *_: object) -> None:
+        self._freeze(int(self.step))
 
     def _freeze(self, step: int) -> None:
         frozen = self.freeze_step is not None and step >= self.freeze_step

@@ -94,6 +94,11 @@ def test_from_its_freeze_step_on_it_stands_still_with_all_it_shares() -> None:
     assert not any(p.requires_grad for p in fresh.frontend.parameters())
     resumed.load_state_dict(moving)
     assert all(p.requires_grad for p in fresh.parameters()), "a run that goes back to before trains them again"
+    other = copy.deepcopy(resumed)
+    other.load_state_dict(teacher.state_dict())
+    shared = other._student[0]
+    assert shared is not fresh and not any(p.requires_grad for p in shared.frontend.parameters())
+    assert all(p.requires_grad for p in fresh.parameters()), "a copy freezes its own student"
 
 
 def test_it_begins_anew_with_other_weights() -> None:

@@ -65,10 +65,10 @@ class Recogniser(nn.Module):
         self.freeze_updates = freeze_updates
         self.tuned = any(p.requires_grad for p in encoder.parameters())
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
-        self.register_load_state_dict_post_hook(lambda *_: self._thaw())
+        self.register_load_state_dict_post_hook(Recogniser._thaw)  # by its class: a copy thaws itself
         self._thaw()
 
-    def _thaw(self) -> None:
+    def _thaw(self, *_: object) -> None:
         at = 0 if self.updates.is_meta else int(self.updates)  # a number at hand: asking a GPU at each pass would cost
         self.moving = self.tuned and at >= self.freeze_updates
 

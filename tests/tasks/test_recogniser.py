@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,9 @@ def test_the_encoder_gets_no_gradient_before_its_time(folder: Path) -> None:
     assert reached() == {"heads", "encoder"}
     again = make(folder, freeze_updates=2)
     assert not again.moving
+    other = copy.deepcopy(again)
+    other.load_state_dict(model.state_dict())
+    assert other.moving and not again.moving, "a copy has its own clock"
     again.load_state_dict(model.state_dict())
     assert again.moving
 

@@ -105,7 +105,9 @@ def test_a_prefix_changes_the_output_at_once(encoder: SpeechEncoder, audio: Seq)
     assert not torch.allclose(before, encoder(audio).hidden.final.data)
 
 
-@pytest.mark.parametrize("encoder", ["large", "relative"], indirect=True)  # group norm over time is the documented exception
+@pytest.mark.parametrize(
+    "encoder", ["large", "relative"], indirect=True
+)  # group norm over time is the documented exception
 @pytest.mark.parametrize("way", TOY)
 def test_a_batch_is_its_utterances(way: str, encoder: SpeechEncoder, audio: Seq) -> None:
     TOY[way]()(encoder)
