@@ -219,9 +219,14 @@ def restore(
         changes: laid over its configuration: what a new training sets otherwise (dropout, masks) and no weight depends on.
 
     Raises:
-        UserError: a file is missing, damaged, or holds something else than ``expect``; or changed, it has other weights.
+        UserError: a file is missing, damaged, or holds something else than ``expect``; changed, it has other weights, or what
+            is to be changed is not there.
     """
-    meta, node = read_meta(folder), merge(read_node(folder), changes or {})
+    meta, node = read_meta(folder), read_node(folder)
+    for name, change in (changes or {}).items():
+        if name not in node and isinstance(change, Mapping) and "_target_" not in change:
+            raise UserError(f"{folder}: has no {name} that changes.{name} could change; take it out (changes.{name}=null)")
+    node = merge(node, changes or {})
     new = "the changes asked for" if changes else "this version of the code"
     try:
         module = build(node, stored=True)

@@ -204,6 +204,9 @@ def test_changes_that_no_such_encoder_has(folder: Path) -> None:
     spoilt["encoder"]["changes"] = {"encoder": {"layer_drop": 0.1}}
     (mistake,) = check_build(spoilt, at="model")
     assert "does not fit the changes asked for" in mistake and "did you mean 'layerdrop'" in mistake
+    spoilt["encoder"]["changes"] = {"teacher": {"decay": 0.9}}
+    (mistake,) = check_build(spoilt, at="model")
+    assert "has no teacher that changes.teacher could change; take it out (changes.teacher=null)" in mistake
     spoilt["encoder"]["changes"] = {"encoder": {"depth": 3}}
     with pytest.raises(ValueError, match="does not fit the changes asked for"):
         build(spoilt)
