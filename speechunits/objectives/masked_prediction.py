@@ -144,12 +144,12 @@ class MaskedPrediction(nn.Module):
 
     def figures(self) -> dict[str, float]:
         """``target_perplexity`` and ``answer_perplexity``: 2 to the entropy of the codes scored in the last update, over
-        all ranks, mean over codebooks; V = all used alike, 1 = collapsed. Every rank must call it.
+        all ranks, mean over codebooks; V = all used alike, 1 = collapsed, nan = nothing was scored. Every rank must call it.
         """
         if (used := self._shown) is None:
             used = torch.zeros(2, len(self.vocab), max(self.vocab), device=next(self.head.parameters()).device)
         share = ranks.add(used.clone()).double()
-        share = share / share.sum(-1, keepdim=True).clamp(min=1)
+        share = share / share.sum(-1, keepdim=True)
         target, answer = torch.exp2(-torch.special.xlogy(share, share).sum(-1) / math.log(2)).mean(-1).tolist()
         return {"target_perplexity": target, "answer_perplexity": answer}
 

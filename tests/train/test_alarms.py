@@ -75,6 +75,12 @@ def test_constant_labels_and_the_accuracy_they_give(tmp_path: Path, warnings: Ca
     assert "constant_labels" not in rung(off)
 
 
+def test_an_update_that_scores_nothing_has_no_constant_labels(tmp_path: Path) -> None:
+    module = run(tmp_path, 3, predicting, LabelledData(lambda samples: torch.full_like(samples, -1, dtype=torch.int64)))
+    assert module.step == 3 and module.figures["train/units/accuracy"] == 0
+    assert rung(module) == {}
+
+
 def collapsed() -> SSLModel:
     """All codes but the first are far from every vector: a teacher's targets that nothing can mend."""
     model = distilled()
