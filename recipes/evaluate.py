@@ -14,15 +14,16 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from speechunits.config import build, check_build
+from speechunits.config import build
 from speechunits.errors import UserError
-from speechunits.part import ConfigError, Tree
+from speechunits.part import Tree
 from speechunits.provenance import provenance
 from speechunits.recipe import log_to, main, usable_device
 from speechunits.report.layer_table import as_text, by_candidate, decisions, layer_table
 from speechunits.report.results import write_results
 from speechunits.units.corpus import Corpus
 from speechunits.units.evaluation import Evaluation
+from speechunits.units.feature_bank import check_banks
 
 ANALYSIS = "speechunits.units.layer_analysis.LayerAnalysis"
 
@@ -49,8 +50,7 @@ def evaluate(
     log_to(f"{out}/evaluate.log")
     if missing := [name for name in ("fit", "valid", "test") if name not in data]:
         raise UserError(f"data: needs a manifest under each of fit, valid and test; {', '.join(missing)} is missing")
-    if found := [m for name, node in systems.items() for m in check_build(node, at=f"systems.{name}")]:
-        raise ConfigError(found)
+    check_banks(systems)
     layers = None if analysis is None else build({"_target_": ANALYSIS, **analysis}, at="analysis")
     place = usable_device(device)
     corpora = {name: Corpus(paths, symbols, hop, num_workers, place) for name, paths in data.items()}

@@ -28,12 +28,12 @@ from speechunits.data.fields.text_field import TextField
 from speechunits.encoder import layer_of
 from speechunits.errors import UserError
 from speechunits.provenance import provenance
-from speechunits.recipe import log_to, main
+from speechunits.recipe import log_to, main, usable_device
 from speechunits.report.results import markdown_table, write_results
 from speechunits.tasks.linear_probe import LinearProbe
 from speechunits.tasks.pooling import pool
 from speechunits.tasks.probe_choice import choose, speaker_parts
-from speechunits.units.feature_bank import FeatureBank
+from speechunits.units.feature_bank import FeatureBank, check_banks
 from speechunits.units.feature_pass import FeaturePass
 
 log = logging.getLogger("speechunits.probe")
@@ -76,7 +76,9 @@ def probe(
 ) -> dict[str, Any]:
     """Probe systems side by side; see the module's text."""
     log_to(f"{out}/probe.log")
-    batches = FeaturePass(open_cuts(cuts), {"audio": AudioField()}, max_seconds, num_workers=num_workers, device=device)
+    check_banks(systems, len(seeds))
+    place = usable_device(device)
+    batches = FeaturePass(open_cuts(cuts), {"audio": AudioField()}, max_seconds, num_workers=num_workers, device=place)
     said = [(TextField().load(cut), SpeakerField().load(cut)) for cut in batches.cuts]
     texts, speakers = [text for text, _ in said], [speaker for _, speaker in said]
     symbols = sorted(set(texts))
@@ -86,15 +88,13 @@ def probe(
         raise UserError(f"folds: {', '.join(sorted(strange))} not in {cuts}; it has {', '.join(sorted(set(speakers)))}")
     if len(tested) != len(set(tested)):
         raise UserError(f"folds: {folds} test a speaker twice; name each speaker in one fold")
+    if not folds or min(len(set(speakers) - set(fold)) for fold in folds) < 2:
+        raise UserError(f"folds: {folds}: give at least one, and leave at least two speakers out of each to learn from")
     rows: list[dict[str, Any]] = []
     for system, node in systems.items():
         for i, seed in enumerate(seeds):
-            if isinstance(node, list) and len(node) != len(seeds):
-                raise UserError(
-                    f"systems.{system}: a list of {len(node)} for {len(seeds)} seeds; give one for each seed"
-                )
             if i == 0 or isinstance(node, list):
-                bank = build(node[i] if isinstance(node, list) else node)
+                bank = build(node[i] if isinstance(node, list) else node, at=f"systems.{system}")
                 vectors = pooled(bank, batches, pools, Path(out) / "features")
             for how in pools:
                 about = {"system": system, "metric": metric, "pool": how, "seed": seed}

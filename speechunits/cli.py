@@ -27,6 +27,8 @@ def encode(args: argparse.Namespace) -> None:
     from speechunits.units.tokenizer import UnitTokenizer
 
     device = usable_device(args.device)
+    if args.out:
+        store.check_place(args.out)  # before hours of work
     tokenizer = UnitTokenizer.load(args.tokenizer, device)
     shrink = Dedup() if args.dedup else None
     lines, bad = [], []
@@ -68,6 +70,7 @@ def info(args: argparse.Namespace) -> None:
 def _free(path: str) -> Path:
     if Path(path).exists():
         raise UserError(f"{path}: exists already; choose another place, or delete it first")
+    store.check_place(path)
     return Path(path)
 
 

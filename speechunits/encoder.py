@@ -18,7 +18,7 @@ from speechunits.seq import Seq
 def layer_of(where: str, kind: str = "layer") -> int | None:
     """9 for "layer:9" ("ffn:9" for the kind "ffn"), None for any other place."""
     name, _, number = where.partition(":")
-    return int(number) if name == kind and number.isdigit() else None
+    return int(number) if name == kind and number.isascii() and number.isdigit() else None
 
 
 @dataclass(frozen=True)

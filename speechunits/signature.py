@@ -12,6 +12,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
+from torch import nn
+
 from speechunits.errors import UserError
 
 _KINDS_OUT = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
@@ -104,11 +106,19 @@ def mistakes(node: Any, path: str, stored: bool) -> Iterator[str]:
         yield f"{path}: must be given, for example {path}=... on the command line"
 
 
+def _is_part(make: Any) -> bool:
+    """Whether an artefact may name it: a folder from elsewhere must not call whatever it likes (``os.system``)."""
+    return inspect.isclass(make) and (issubclass(make, nn.Module) or make.__module__.startswith("speechunits."))
+
+
 def _call_mistakes(node: dict[str, Any], path: str, stored: bool) -> Iterator[str]:
     try:
         make = locate(node["_target_"])
     except UserError as error:
         yield f"{path}._target_: {error}".removeprefix(".")
+        return
+    if stored and not _is_part(make):
+        yield f"{path or '(top)'}: an artefact is made of parts, and {node['_target_']} is none; do not use this folder"
         return
     takes, hints, name = accepted(make), _hints(make), getattr(make, "__name__", str(make))
     for key, value in node.items():

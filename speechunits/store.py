@@ -14,6 +14,7 @@ import inspect
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,24 @@ def writing(path: str | Path) -> Iterator[Path]:
         raise UserError(f"{path}: cannot be written ({why}); free some space or choose another place") from error
     finally:
         _remove(aside)
+
+
+def check_place(path: str | Path) -> None:
+    """Find out now whether something can be written there, before it takes hours to make.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if Path(path).is_dir():
+        raise UserError(f"{path}: is a folder; give the name of a file in it")
+    place = Path(path).absolute().parent
+    while not place.exists():
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
 
 
 def _remove(path: Path) -> None:
@@ -185,7 +204,7 @@ def read_meta(folder: str | Path) -> dict[str, Any]:
     if not (folder / "meta.json").is_file():
         raise UserError(f"{folder}: not an artefact folder (meta.json is missing); give a folder that a recipe saved")
     meta = read_json(folder / "meta.json")
-    needs = {"format", "fingerprint", "config_sha256", "weights_sha256"}
+    needs = {"format", "fingerprint", "derived_from", "config_sha256", "weights_sha256"}
     if not isinstance(meta, dict) or not needs <= meta.keys() or meta["format"] not in range(1, FORMAT + 1):
         raise UserError(f"{folder}/meta.json: of a newer speechunits or damaged; this one reads format {FORMAT}")
     return meta

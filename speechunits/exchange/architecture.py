@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from speechunits.config import build
 from speechunits.encoder import SpeechEncoder
@@ -23,6 +24,7 @@ PARTS = {
     "stacked": "speechunits.nn.stacked_conv_positions.StackedConvPositions",
     "relative": "speechunits.nn.relative_positions.GatedRelativePositions",
     "all": "speechunits.encoder.SpeechEncoder",
+    "head": "speechunits.heads.cosine.CosineHead",
 }
 KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)  # of every published model of this family
 HEADS = {768: 12, 1024: 16, 1280: 16}  # base, large, xlarge
@@ -37,6 +39,7 @@ class Found:
         kind: what it is, in a few words.
         weights: by our names, those of a head under "head.".
         known: the ``Numbers`` that the source states.
+        sizes: what it says of what its weights tell too: its name for it -> (place in ``encoder_tree``, value).
         usual: whether conventions may stand in for what it does not state.
         left: names of weights that have no place here.
         derived_from: fingerprints of artefacts of ours that it was made from.
@@ -47,6 +50,7 @@ class Found:
     kind: str
     weights: Mapping[str, Tensor]
     known: Mapping[str, Any] = field(default_factory=dict)
+    sizes: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
     usual: bool = False
     left: Sequence[str] = ()
     derived_from: Sequence[str] = ()
@@ -191,20 +195,60 @@ def encoder_tree(weights: Mapping[str, Tensor], numbers: Numbers) -> Tree:
     return tree
 
 
-def build_encoder(where: str, weights: Mapping[str, Tensor], numbers: Numbers) -> SpeechEncoder:
-    """The SpeechEncoder with these weights (by our names), float32 and in eval mode.
+# What weights of impossible sizes make a constructor raise.
+_MISFITS = (KeyError, IndexError, TypeError, ValueError, RuntimeError, ArithmeticError)
+
+
+def _loaded(where: str, part: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
+    """``part`` with these weights, in float32 and eval mode; all of them, and all finite."""
+    if lacks := sorted(part.state_dict().keys() - weights.keys()):
+        raise UserError(f"{where}: {len(lacks)} weights are missing, {lacks[0]} for one; get the model again")
+    part.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+    if bad := [name for name, tensor in part.state_dict().items() if not tensor.isfinite().all()]:
+        raise UserError(f"{where}: {bad[0]} holds NaN or infinite weights; get the model again")
+    return part.eval()
+
+
+def build_encoder(found: Found, asked: Mapping[str, Any]) -> SpeechEncoder:
+    """The SpeechEncoder with the weights that a reader found, float32 and in eval mode.
+
+    Args:
+        asked: see ``settle``.
 
     Raises:
-        UserError: weights are missing, surplus, not finite, or of sizes that do not meet.
+        UserError: weights are missing, surplus, not finite, or of sizes that do not meet, or that the source denies.
     """
+    weights = {n: t for n, t in found.weights.items() if not n.startswith("head.")}
     try:
-        encoder = build(encoder_tree(weights, numbers))
-        encoder.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+        numbers = settle(found.where, found.known, asked, usual_numbers(weights) if found.usual else {})
+        tree = encoder_tree(weights, numbers)
+        for name, (place, said) in found.sizes.items():
+            value = reduce(lambda node, key: (node or {}).get(key), place.split("."), tree)
+            if value != said:
+                raise UserError(f"says itself that {name} is {said!r}, and its weights have {value!r}; get it again")
+        return _loaded(found.where, build(tree), weights)  # type: ignore[return-value]
     except UserError as error:
-        raise UserError(f"{where}: {'; '.join(getattr(error, 'mistakes', [str(error)]))}") from error
-    except (KeyError, ValueError, RuntimeError) as error:
+        why = "; ".join(getattr(error, "mistakes", [str(error)])).removeprefix(f"{found.where}: ")
+        raise UserError(f"{found.where}: {why}") from error
+    except _MISFITS as error:
         why = f"the weight {error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())[:300]
-        raise UserError(f"{where}: incomplete, or of another architecture than it says ({why})") from error
-    if bad := [name for name, tensor in encoder.state_dict().items() if not tensor.isfinite().all()]:
-        raise UserError(f"{where}: {bad[0]} holds NaN or infinite weights; get the model again")
-    return encoder.eval()  # type: ignore[no-any-return]
+        raise UserError(f"{found.where}: incomplete, or of another architecture than it says ({why})") from error
+
+
+def build_head(found: Found) -> nn.Module | None:
+    """HuBERT's output layer of K codes, where the reader found one.
+
+    Raises:
+        UserError: its weights do not meet or are not finite.
+    """
+    weights = {n.removeprefix("head."): t for n, t in found.weights.items() if n.startswith("head.")}
+    if "codes.0" not in weights:
+        return None
+    try:
+        (size, features), dim = weights["codes.0"].shape, weights["projection.weight"].size(1)
+        node = {"_target_": PARTS["head"], "features": features, "temperature": found.temperature}
+        return _loaded(f"{found.where} (head)", build(node, dim=dim, vocab=(size,)), weights)
+    except _MISFITS as error:
+        raise UserError(
+            f"{found.where}: its output layer is incomplete ({' '.join(str(error).split())[:300]})"
+        ) from error

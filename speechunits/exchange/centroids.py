@@ -24,8 +24,9 @@ def kmeans(centroids: Tensor, where: str) -> KMeans:
     """
     if centroids.dim() != 2 or not centroids.numel() or not centroids.is_floating_point():
         raise UserError(
-            f"{where}: holds {tuple(centroids.shape)} of {centroids.dtype}, not K centroids of D real numbers"
+            f"{where}: holds {tuple(centroids.shape)} of {centroids.dtype}, not K centroids of D real numbers; save those as floats"
         )
+    centroids = centroids.float()
     if not centroids.isfinite().all():
         raise UserError(f"{where}: a centroid is NaN or infinite; fit the k-means again")
     size, dim = centroids.shape
@@ -41,7 +42,8 @@ def read_npy(path: Path) -> Tensor:
         UserError: damaged, or it carries objects.
     """
     try:
-        return torch.from_numpy(np.load(path, allow_pickle=False))
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # else numpy allocates what the header says
+        return torch.from_numpy(np.array(mapped))
     except (OSError, ValueError, EOFError, TypeError) as error:
         raise UserError(
             f"{path}: damaged, or no plain array of numbers ({error}); save it again with numpy.save"

@@ -40,7 +40,7 @@ def _fields(value: Any) -> dict[str, Any]:
         value = value.state
     if isinstance(value, Mapping) and "_content" in value:  # OmegaConf
         value = value["_content"]
-    return {str(k): _plain(v) for k, v in value.items()} if isinstance(value, Mapping) else {}
+    return {k: _plain(v) for k, v in value.items() if isinstance(k, str)} if isinstance(value, Mapping) else {}
 
 
 def _plain(value: Any) -> Any:
@@ -116,12 +116,14 @@ def read_fairseq(checkpoint: Mapping[str, Any], where: str) -> Found:
         UserError: it is of another architecture.
     """
     weights = {n: t for n, t in _fields(checkpoint["model"]).items() if isinstance(t, Tensor)}
-    ours, left = to_ours(weights)
+    ours, left = to_ours(weights, where)
     model, task = _configuration(checkpoint)
-    if model.get("activation_fn", "gelu") != "gelu":
-        raise UserError(f"{where}: activation_fn is {model['activation_fn']}, and speechunits has this model with gelu")
-    known = {name: model.get(key) for name, key in _SETTINGS.items()}
-    known["normalize_audio"] = task.get("normalize", model.get("normalize"))
+    if (activation := model.get("activation_fn", "gelu")) != "gelu":
+        named = activation if isinstance(activation, str) else "no name"
+        raise UserError(f"{where}: activation_fn is {named}, and speechunits has this model with gelu")
+    said = {name: model.get(key) for name, key in _SETTINGS.items()}
+    said["normalize_audio"] = task.get("normalize", model.get("normalize"))
+    known: dict[str, Any] = {name: value for name, value in said.items() if isinstance(value, int | float)}
     if isinstance(layers := model.get("conv_feature_layers"), str):
         try:
             known["strides"] = strides(layers)
@@ -134,5 +136,6 @@ def read_fairseq(checkpoint: Mapping[str, Any], where: str) -> Found:
         ours = {n: t for n, t in ours.items() if not n.startswith("head.")}
     temperature = model.get("logit_temp")
     temperature = float(temperature) if isinstance(temperature, int | float) and temperature > 0 else 0.1
-    kind = f"fairseq {model.get('_name') or model.get('arch') or ''}".strip()
+    names = [name for name in (model.get("_name"), model.get("arch")) if isinstance(name, str)]
+    kind = " ".join(["fairseq", *names[:1]])
     return Found(where, kind, ours, known, usual=not model, left=left, temperature=temperature)

@@ -108,8 +108,11 @@ def dialect(names: Iterable[str]) -> tuple[str, str, Table] | None:
     return None
 
 
-def to_ours(theirs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+def to_ours(theirs: Mapping[str, Tensor], where: str = "the weights") -> tuple[dict[str, Tensor], list[str]]:
     """Weights (or gradients) by any of their names -> by ours, q, k and v joined; and the names that have no place here.
+
+    Args:
+        where: the source, to begin sentences with.
 
     Raises:
         UserError: no model of this architecture; or its encoder has a part that ours lacks.
@@ -117,7 +120,8 @@ def to_ours(theirs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]
     spoken = dialect(theirs)
     if spoken is None:
         raise UserError(
-            "no weights of a HuBERT, wav2vec 2.0, WavLM or data2vec model: no feature_extractor.conv_layers.0"
+            f"{where}: no weights of a HuBERT, wav2vec 2.0, WavLM or data2vec model (feature_extractor.conv_layers.0 is "
+            "missing); give one of these, or get it again"
         )
     _, before, table = spoken
     ours: dict[str, Tensor] = {}
@@ -126,14 +130,19 @@ def to_ours(theirs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]
         short = name.removeprefix(before)
         known = _translate(short, table)
         if known is None and short.startswith(("encoder.", "feature_extractor.")):
-            raise UserError(f"'{name}' belongs to a part of an encoder that speechunits does not have")
+            raise UserError(f"{where}: '{name}' belongs to a part of an encoder that speechunits does not have")
         if known is None:
             left.append(name)
         else:
             ours[known] = tensor
     for name in [n for n in ours if ".q_proj." in n]:
         parts = [n for n in (name.replace(".q_proj.", f".{p}_proj.") for p in "qkv") if n in ours]
-        ours[name.replace(".q_proj.", ".qkv.")] = torch.cat([ours.pop(n) for n in parts])
+        q, *others = [ours.pop(n) for n in parts]
+        if any(other.shape != q.shape for other in others):
+            raise UserError(
+                f"{where}: q, k and v of {name.split('.q_proj')[0]} have unlike shapes; get the model again"
+            )
+        ours[name.replace(".q_proj.", ".qkv.")] = torch.cat([q, *others]) if q.dim() else q
     return ours, left
 
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from speechunits import store
-from speechunits.config import build
 from speechunits.encoder import SpeechEncoder
 from speechunits.errors import UserError
-from speechunits.exchange.architecture import Found, build_encoder, settle, usual_numbers
+from speechunits.exchange.architecture import Found, build_encoder, build_head
 from speechunits.exchange.centroids import kmeans, read_npy, read_pickled
 from speechunits.exchange.fairseq_checkpoint import read_fairseq
-from speechunits.exchange.inert_pickle import is_checkpoint, read_checkpoint
+from speechunits.exchange.inert_pickle import is_checkpoint
 from speechunits.exchange.names import dialect, to_ours
 from speechunits.exchange.transformers_folder import kind_of, read_folder
+from speechunits.exchange.weights_file import read_tensors
 from speechunits.nn import hf
 from speechunits.quantizers.kmeans import KMeans
 
@@ -49,8 +48,15 @@ class Imported:
         return store.save(self.encoder, folder, derived_from=self.derived_from, **facts)
 
 
+# What the hub can have: a name, or an owner and a name; neither a path that goes deeper nor a file.
+_ON_HUB = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+_FILES = (".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pkl", ".pt", ".pth", ".safetensors")
+
+
 def _of_hub(name: str) -> Path:
     """The cached folder of a model of the hub; what cannot be imported is refused before its weights are fetched."""
+    if not _ON_HUB.fullmatch(name) or name.endswith(_FILES):
+        raise UserError(f"{name}: there is no such file or folder; check the path")
     try:
         folder = hf.fetch_settings(name)
         kind_of(folder, name)
@@ -65,18 +71,9 @@ def _of_hub(name: str) -> Path:
     return folder
 
 
-def _tensors(path: Path) -> Any:
-    """What a file holds: a mapping of a checkpoint, one of weights, or one tensor of centroids."""
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise UserError(f"{path}: truncated or damaged ({error}); get the file again") from error
-    return read_checkpoint(path)
-
-
 def _weights(value: Any) -> dict[str, Tensor]:
-    return {str(n): t for n, t in value.items() if isinstance(t, Tensor)} if isinstance(value, Mapping) else {}
+    items = value.items() if isinstance(value, Mapping) else ()
+    return {n: t for n, t in items if isinstance(n, str) and isinstance(t, Tensor)}
 
 
 def find(source: str | Path, trust_pickle: bool = False) -> Found | KMeans:
@@ -100,32 +97,22 @@ def find(source: str | Path, trust_pickle: bool = False) -> Found | KMeans:
         return kmeans(read_npy(path), where)
     if path.suffix != ".safetensors" and not is_checkpoint(path):
         return kmeans(read_pickled(path, trust_pickle), where)
-    value = _tensors(path)
+    value = read_tensors(path)
     if isinstance(value, Mapping) and isinstance(value.get("model"), Mapping):
         return read_fairseq(value, where)
     weights = _weights(value)
-    if dialect(weights) is None:
+    kind, *_ = dialect(weights) or [None]
+    if kind is None:
         centroids = [value] if isinstance(value, Tensor) else list(weights.values())
         if len(centroids) != 1:
             raise UserError(f"{where}: neither a model of the HuBERT family nor one tensor of centroids")
         return kmeans(centroids[0], where)
-    kind, *_ = dialect(weights)  # type: ignore[misc]
     if kind == "transformers":
         raise UserError(f"{where}: weights of transformers without their config.json; give the folder of both")
     if kind == "fairseq":
         return read_fairseq({"model": weights}, where)
-    ours, left = to_ours(weights)
+    ours, left = to_ours(weights, where)
     return Found(where, kind, ours, usual=True, left=left)
-
-
-def _head(weights: Mapping[str, Tensor], found: Found) -> nn.Module | None:
-    if "codes.0" not in weights:
-        return None
-    (size, features), dim = weights["codes.0"].shape, weights["projection.weight"].size(1)
-    node = {"_target_": "speechunits.heads.cosine.CosineHead", "features": features, "temperature": found.temperature}
-    head: nn.Module = build(node, dim=dim, vocab=(size,))
-    head.load_state_dict(weights)
-    return head.eval()
 
 
 def read(source: str | Path, trust_pickle: bool = False, **asked: Any) -> Imported | KMeans:
@@ -143,11 +130,8 @@ def read(source: str | Path, trust_pickle: bool = False, **asked: Any) -> Import
     found = find(source, trust_pickle)
     if isinstance(found, KMeans):
         return found
-    inner = {n: t for n, t in found.weights.items() if not n.startswith("head.")}
-    numbers = settle(found.where, found.known, asked, usual_numbers(inner) if found.usual else {})
-    encoder = build_encoder(found.where, inner, numbers)
-    head = {n.removeprefix("head."): t.float() for n, t in found.weights.items() if n.startswith("head.")}
-    return Imported(encoder, _head(head, found), found.kind, list(found.left), list(found.derived_from))
+    encoder = build_encoder(found, asked)
+    return Imported(encoder, build_head(found), found.kind, list(found.left), list(found.derived_from))
 
 
 def read_model(source: str | Path, **asked: Any) -> Imported:

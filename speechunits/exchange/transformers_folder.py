@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from speechunits import __version__, store
 from speechunits.encoder import SpeechEncoder
@@ -19,6 +19,7 @@ from speechunits.encoders.transformer import TransformerEncoder
 from speechunits.errors import UserError
 from speechunits.exchange.architecture import Found
 from speechunits.exchange.names import to_ours, to_transformers
+from speechunits.exchange.weights_file import read_tensors
 from speechunits.frontends.conv import ConvFrontend
 from speechunits.maskers.span import SpanMasker
 from speechunits.nn import hf
@@ -40,6 +41,17 @@ _SETTINGS = {
     "mask_share": "mask_time_prob",
     "mask_length": "mask_time_length",
     "mask_minimum": "mask_time_min_masks",
+}
+# Place in our tree -> theirs: what must be as the weights are. (Kernel and depth of positions: see ``_sizes``.)
+_SIZES = {
+    "encoder.depth": "num_hidden_layers",
+    "encoder.dim": "hidden_size",
+    "encoder.ffn": "intermediate_size",
+    "frontend.kernels": "conv_kernel",
+    "frontend.norm": "feat_extract_norm",
+    "frontend.bias": "conv_bias",
+    "encoder.positions.groups": "num_conv_pos_embedding_groups",
+    "encoder.relative.buckets": "num_buckets",
 }
 # What our parts are built with and have no argument for.
 _FIXED = {
@@ -85,9 +97,40 @@ def kind_of(folder: Path, where: str) -> str:
             f"{where}: no folder of transformers (config.json is missing); give one that is whole, or a file"
         )
     kind = _json(folder / "config.json").get("model_type")
-    if kind not in hf.MODELS:
+    if kind not in list(hf.MODELS):  # a list: what is no string may have no hash
         raise UserError(f"{where}: holds a '{kind}' model; what can be imported: {', '.join(hf.MODELS)}")
     return str(kind)
+
+
+def _sizes(settings: Mapping[str, Any], kind: str) -> dict[str, tuple[str, Any]]:
+    stacked = kind == "data2vec-audio"
+    positions = {"encoder.positions.depth" if stacked else "encoder.positions.kernel": "num_conv_pos_embeddings"}
+    positions |= {"encoder.positions.kernel": "conv_pos_kernel_size"} if stacked else {}
+    said = {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+    return {name: (place, said[name]) for place, name in {**_SIZES, **positions}.items() if name in said}
+
+
+def _files(folder: Path, where: str) -> list[Path]:
+    """The files of its weights, whole or in pieces, in the order in which transformers looks for them."""
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / name).is_file():
+            return [folder / name]
+        if (index := folder / f"{name}.index.json").is_file():
+            pieces = _json(index).get("weight_map")
+            names = {str(piece) for piece in pieces.values()} if isinstance(pieces, dict) else set()
+            if not names or any(Path(piece).name != piece or not (folder / piece).is_file() for piece in names):
+                raise UserError(f"{index}: names weights that are not in the folder; get the folder again")
+            return [folder / piece for piece in sorted(names)]
+    raise UserError(f"{where}: half-written (neither model.safetensors nor pytorch_model.bin); get it again")
+
+
+def _weights(folder: Path, where: str) -> dict[str, Tensor]:
+    weights: dict[str, Tensor] = {}
+    for path in _files(folder, where):
+        held = read_tensors(path)
+        items = held.items() if isinstance(held, Mapping) else ()
+        weights |= {n: t for n, t in items if isinstance(n, str) and isinstance(t, Tensor)}
+    return weights
 
 
 def read_folder(folder: Path, where: str) -> Found:
@@ -104,20 +147,19 @@ def read_folder(folder: Path, where: str) -> Found:
                 raise UserError(
                     f"{where}: {name} is {settings[name]!r}, and speechunits has this model only with {value!r}"
                 )
-        theirs, missing = hf.read_weights(folder, kind)
     except UserError:
         raise
-    except Exception as error:  # transformers raises many kinds for a folder that is not whole
+    except Exception as error:  # transformers raises many kinds
         why = " ".join(str(error).split())[:200]
-        raise UserError(f"{where}: half-written, damaged, or no model of transformers ({why}); get it again") from error
-    if lacks := [name for name in missing if name != "masked_spec_embed"]:  # fine-tuned models have dropped it
-        raise UserError(f"{where}: {len(lacks)} weights are missing, {lacks[0]} for one; get the folder again")
-    ours, left = to_ours({name: tensor for name, tensor in theirs.items() if name not in missing})
+        raise UserError(f"{where}/config.json: refused by transformers ({why}); get the folder again") from error
+    ours, left = to_ours(_weights(folder, where), where)
     known = {name: settings.get(key) for name, key in _SETTINGS.items()}
     known |= {"norm_first": settings.get("do_stable_layer_norm", False), "strides": tuple(settings["conv_stride"])}
     said = settings.get("speechunits")
     parents = said.get("derived_from", []) if isinstance(said, dict) else []
-    return Found(where, f"transformers {kind}", ours, {**known, **_listens(folder)}, left=left, derived_from=parents)
+    parents = [parent for parent in parents if isinstance(parent, str)] if isinstance(parents, list) else []
+    known |= _listens(folder)
+    return Found(where, f"transformers {kind}", ours, known, _sizes(settings, kind), left=left, derived_from=parents)
 
 
 def _expect(slot: str, part: object, *kinds: type) -> None:

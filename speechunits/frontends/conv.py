@@ -71,6 +71,8 @@ class ConvFrontend(nn.Module):
         super().__init__()
         if len(kernels) != len(strides):
             raise ValueError(f"{len(kernels)} kernels but {len(strides)} strides")
+        if min(channels, sample_rate, *kernels, *strides) < 1:
+            raise ValueError(f"channels {channels}, kernels {kernels}, strides {strides}: each must be at least 1")
         self.dim, self.kernels, self.strides, self.grad_scale = channels, tuple(kernels), tuple(strides), grad_scale
         self.rate, self.normalize_audio = Fraction(1, sample_rate), normalize_audio
         self.normalize_eps = normalize_eps

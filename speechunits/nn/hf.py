@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 MODELS = {"hubert": "Hubert", "wav2vec2": "Wav2Vec2", "wavlm": "WavLM", "data2vec-audio": "Data2VecAudio"}
@@ -36,18 +35,6 @@ def read_config(folder: Path, kind: str) -> dict[str, Any]:
     with _quiet():
         config = getattr(transformers, f"{MODELS[kind]}Config").from_pretrained(folder, local_files_only=True)
     return dict(config.to_dict())
-
-
-def read_weights(folder: Path, kind: str) -> tuple[dict[str, Tensor], list[str]]:
-    """Weights of the bare model, whatever head the folder holds it under, float32; and the names that it lacks."""
-    import transformers
-
-    made = getattr(transformers, f"{MODELS[kind]}Model")
-    with _quiet():
-        model, about = made.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
-        )
-    return model.state_dict(), sorted(about["missing_keys"])
 
 
 def write_model(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -9,10 +10,45 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from speechunits.config import check_build
 from speechunits.encoder import SpeechEncoder
+from speechunits.part import ConfigError
 from speechunits.seq import Seq, unpad
+from speechunits.signature import locate
 from speechunits.units.feature_pass import FeaturePass
 from speechunits.units.features import Features
+
+
+def check_banks(systems: Mapping[str, Any], seeds: int | None = None) -> None:
+    """Whether every system can be built and is a FeatureBank: known before the first one is measured.
+
+    Args:
+        systems: by name, as configured.
+        seeds: a system may be a list, of so many; None = it may not.
+
+    Raises:
+        ConfigError: with the mistakes of all.
+    """
+    found: list[str] = []
+    for name, node in systems.items():
+        at = f"systems.{name}"
+        nodes = {at: node}
+        if isinstance(node, list) and seeds is not None:
+            nodes = {f"{at}[{i}]": one for i, one in enumerate(node)}
+            if len(node) != seeds:
+                found.append(f"{at}: a list of {len(node)} for {seeds} seeds; give one for each seed")
+        for place, one in nodes.items():
+            found += check_build(one, at=place) or _no_bank(one, place)
+    if found:
+        raise ConfigError(found)
+
+
+def _no_bank(node: Any, at: str) -> list[str]:
+    target = node.get("_target_") if isinstance(node, dict) else None
+    make = target and locate(target)
+    if make and not (inspect.isclass(make) and not issubclass(make, FeatureBank)):
+        return []
+    return [f"{at}: a system is a {FeatureBank.__module__}.FeatureBank, not {target or node!r}; name it as _target_"]
 
 
 class FeatureBank:
@@ -35,6 +71,8 @@ class FeatureBank:
         pools: Sequence[str] = ("first",),
         every: int = 1,
     ) -> None:
+        if not reads or not pools:
+            raise ValueError(f"reads is {list(reads)} and pools is {list(pools)}: give at least one of each")
         self.source = source.eval()
         self.candidates: dict[str, Features] = {}
         for read in reads:

@@ -40,6 +40,12 @@ class Features(nn.Module):
         context: float = 5.0,
     ) -> None:
         super().__init__()
+        if not isinstance(source, SpeechEncoder) and not all(
+            hasattr(source, name) for name in ("frames", "hop", "dim")
+        ):
+            raise ValueError(
+                f"source is a {type(source).__name__}, which gives no frames: give a SpeechEncoder or a frontend"
+            )
         self.source, self.read, self.every, self.pool = source, read, every, pool
         self.chunk, self.context = chunk, context
         self.frontend: nn.Module = source.frontend if isinstance(source, SpeechEncoder) else source

@@ -40,6 +40,11 @@ class TextField:
     def stream(self) -> Stream | None:
         return None if self.tokenizer is None else self.tokenizer.stream
 
+    def __post_init__(self) -> None:
+        if self.tokenizer is not None and not hasattr(self.tokenizer, "decode"):
+            kind = type(self.tokenizer).__name__
+            raise ValueError(f"tokenizer is a {kind}, which encodes no text: give what the recipe fit_text saved")
+
     def bind(self, cuts: Cuts) -> TextField:
         looked_at = 0 if self.tokenizer is None else min(len(cuts), LOOKED_AT)
         for row in np.linspace(0, len(cuts) - 1, looked_at).astype(int):
