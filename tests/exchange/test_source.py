@@ -43,7 +43,15 @@ def test_a_name_on_the_hub_that_is_cached(weights: str, offline: Path) -> None:
     assert torch.equal(found.encoder.encoder.norm.bias, theirs.encoder.layer_norm.bias)
 
 
-@pytest.mark.parametrize("name", ["facebook/hubert-base-ls960", "exp/not/there", "nonsense", "a b"])
+@pytest.mark.parametrize("name", ["exp/not/there", "./exp", "../exp/x", "/exp", "a b", "hubert.pt", "exp/km.npy"])
+def test_a_path_that_is_not_there(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no model of the hub can be called is not looked for there."""
+    monkeypatch.setattr("speechunits.nn.hf.fetch_settings", lambda name: pytest.fail("the network was asked"))
+    with pytest.raises(UserError, match="there is no such file or folder; check the path"):
+        read(name)
+
+
+@pytest.mark.parametrize("name", ["facebook/hubert-base-ls960", "nonsense"])
 def test_a_name_without_network(name: str, offline: Path) -> None:
     with pytest.raises(UserError, match="no file or folder here, and not to be had from the hub") as said:
         read(name)

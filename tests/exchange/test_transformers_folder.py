@@ -191,17 +191,17 @@ def test_folders_that_are_not_whole(tmp_path: Path) -> None:
     weights = whole / "model.safetensors"
     raw = weights.read_bytes()
     weights.write_bytes(raw[: len(raw) // 2])
-    with pytest.raises(UserError, match="half-written, damaged") as said:
+    with pytest.raises(UserError, match=r"model\.safetensors: truncated or damaged") as said:
         read_model(whole)
     assert "\n" not in str(said.value)
     weights.unlink()
-    with pytest.raises(UserError, match="half-written, damaged"):
+    with pytest.raises(UserError, match="half-written"):
         read_model(whole)
     from safetensors.torch import load, save_file
 
     some = {n: t for n, t in load(raw).items() if "layers.1.feed_forward" not in n}
     save_file(some, weights, metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"in: 4 weights are missing, encoder\.layers\.1\.feed_forward"):
+    with pytest.raises(UserError, match=r"in: 4 weights are missing, encoder\.layers\.1\.down"):
         read_model(whole)
     nan = load(raw)
     nan["encoder.layer_norm.bias"][3] = torch.nan
