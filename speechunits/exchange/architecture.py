@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import Any
 
 from torch import Tensor, nn
@@ -223,7 +222,9 @@ def build_encoder(found: Found, asked: Mapping[str, Any]) -> SpeechEncoder:
         numbers = settle(found.where, found.known, asked, usual_numbers(weights) if found.usual else {})
         tree = encoder_tree(weights, numbers)
         for name, (place, said) in found.sizes.items():
-            value = reduce(lambda node, key: (node or {}).get(key), place.split("."), tree)
+            value: Any = tree
+            for key in place.split("."):
+                value = (value or {}).get(key)
             if value != said:
                 raise UserError(f"says itself that {name} is {said!r}, and its weights have {value!r}; get it again")
         return _loaded(found.where, build(tree), weights)  # type: ignore[return-value]

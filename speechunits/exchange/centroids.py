@@ -24,7 +24,8 @@ def kmeans(centroids: Tensor, where: str) -> KMeans:
     """
     if centroids.dim() != 2 or not centroids.numel() or not centroids.is_floating_point():
         raise UserError(
-            f"{where}: holds {tuple(centroids.shape)} of {centroids.dtype}, not K centroids of D real numbers; save those as floats"
+            f"{where}: holds {tuple(centroids.shape)} of {centroids.dtype}, not K centroids of D real numbers; "
+            "save those as floats"
         )
     centroids = centroids.float()
     if not centroids.isfinite().all():
