@@ -46,7 +46,7 @@ class Everything:
     ) -> None: ...
 
 
-class Needs:
+class Needs(nn.Module):
     def __init__(self, here: int, *, dim: int, style: str = "plain") -> None: ...
 
 
@@ -100,6 +100,12 @@ def test_missing_and_supplied_arguments():
     ]
     assert found("Needs", stored=True, here=1, dim=3) == []
     assert found("Needs", here=1, style="bold") == []  # keyword-only with a default may be typed
+
+
+def test_an_artefact_names_parts_alone():
+    for target in ("os.system", "subprocess.Popen", "speechunits.store.write_text"):
+        (line,) = mistakes({"_target_": target}, "model", True)
+        assert line == f"model: an artefact is made of parts, and {target} is none; do not use this folder"
 
 
 def test_unset_values_and_what_does_not_import():
