@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import subprocess
 import sys
@@ -18,22 +17,9 @@ from speechunits import ranks, recipe, store
 from speechunits.config import build
 from speechunits.data.unit_meta import write_meta
 from speechunits.errors import UserError
-from speechunits.part import ConfigError
+from tests.toy_recipe import calls, fault, files, raises, toy
 
 ROOT = Path(__file__).resolve().parent.parent
-calls: list[dict[str, Any]] = []
-fault: list[Callable[[], None]] = []
-
-
-def toy(out: str, size: int, rate: float = 0.5, parts: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A recipe: its signature is the schema."""
-    calls.append({"size": size, "rate": rate, "parts": parts})
-    recipe.log_to(f"{out}/toy.log")
-    logging.getLogger("speechunits.toy").info("size %d", size)
-    if fault:
-        fault[0]()
-    Path(out, "made.txt").write_text(str(size))
-    return {"double": 2 * size, "seconds": -1.0}
 
 
 @pytest.fixture(autouse=True)
@@ -42,76 +28,6 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     fault.clear()
     for name in ranks.LAUNCHED:
         monkeypatch.delenv(name, raising=False)
-
-
-def files(out: Path) -> set[str]:
-    return {p.name for p in out.iterdir()}
-
-
-def raises(error: Exception) -> Callable[[], None]:
-    def do() -> None:
-        raise error
-
-    return do
-
-
-# ------------------------------------------------------------------------------------------------ keys
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["out=X", "sise=3"], "sise: toy has no 'sise'; did you mean 'size'?"),
-        (["out=X"], "(top): toy needs 'size'"),
-        (["size=3"], "(top): toy needs 'out'"),
-        (["out=X", "size=many"], "size: toy takes size: int, found 'many'"),
-        (["out=X", "size=3", "rate=true"], "rate: toy takes rate: float, found True"),
-        (["out=X", "size=???"], "size: must be given, for example size=... on the command line"),
-        (["out=X", "size=3", "parts._target_=torch.nn.Lineal"], "parts._target_: cannot import 'torch.nn.Lineal'"),
-        (["out=X", "size=3", "parts.a.b=???"], "parts.a.b: must be given"),
-    ],
-)
-def test_mistakes_in_keys(arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError) as found:
-        recipe.run(toy, arguments)
-    assert any(says in line for line in found.value.mistakes), found.value
-    assert not calls and not files(tmp_path), "nothing was made"
-
-
-def test_all_mistakes_at_once(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as found:
-        recipe.run(toy, ["siez=1", "rate=fast", "parts._target_=no.such", "parts.x=???"])
-    text = str(found.value)
-    assert text.startswith("6 mistake(s)")
-    for says in ("did you mean 'size'", "rate: float", "no.such", "parts.x", "needs 'out'", "needs 'size'"):
-        assert says in text
-
-
-@pytest.mark.parametrize(
-    ("argument", "says"),
-    [
-        ("--size", "'--size' is neither a .yaml file nor key=value"),
-        ("missing.yaml", "missing.yaml: no such configuration file"),
-        ("size=[1,", "size: '[1,' is not readable as YAML"),
-        ("size={a: b: c}", "size: '{a: b: c}' is not readable as YAML"),
-        ("size=${nowhere}", "Interpolation key 'nowhere' not found"),
-    ],
-)
-def test_arguments_that_cannot_be_read(argument: str, says: str) -> None:
-    with pytest.raises(UserError) as found:
-        recipe.run(toy, ["out=X", argument])
-    assert says in str(found.value)
-
-
-def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["toy", "--help"])
-    recipe.main(toy)
-    said = capsys.readouterr().out
-    assert said.startswith("Folders of runs") and "size: 'int'" in said and "rate: 'float' = 0.5" in said
-
-
-# ------------------------------------------------------------------------------------------------ folders
 
 
 def test_a_run_and_the_same_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,7 +151,7 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
     seen: list[subprocess.CompletedProcess[str]] = []
     code = (
         "import sys; sys.path.insert(0, '.')\n"
-        "from speechunits.recipe import main\nfrom tests.test_recipe import toy\n"
+        "from speechunits.recipe import main\nfrom tests.toy_recipe import toy\n"
         f"sys.argv = ['toy', 'out={tmp_path}', 'size=3']\nmain(toy)"
     )
     fault.append(
@@ -266,6 +182,26 @@ def test_logs_of_two_runs_stay_apart(tmp_path: Path) -> None:
     assert [line[9:] for line in (tmp_path / "1" / "toy.log").read_text().splitlines()] == ["INFO size 1"]
 
 
+def test_the_mark_is_written_whole_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = store.write_json
+
+    def full(path: Any, value: Any) -> None:
+        if Path(path).name == recipe.MARK:
+            monkeypatch.setattr(os, "fsync", raises_os(errno.ENOSPC))
+        write(path, value)
+
+    def raises_os(number: int) -> Callable[[int], None]:
+        def do(_: int) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return do
+
+    monkeypatch.setattr(store, "write_json", full)
+    with pytest.raises(UserError, match=r"_COMPLETE\.json: cannot be written \(No space left"):
+        recipe.run(toy, [f"out={tmp_path}", "size=3"])
+    assert files(tmp_path) == {"config.json", "config.yaml", "made.txt", "toy.log", ".lock"}
+
+
 # ------------------------------------------------------------------------------------------------ several processes
 
 
@@ -285,53 +221,3 @@ def test_the_others_run_but_write_nothing_of_the_house(
     assert recipe.run(toy, [f"out={tmp_path}", "size=3"])["double"] == 6 and len(calls) == 2, "finished for all"
     with pytest.raises(UserError, match="another configuration"):
         recipe.run(toy, [f"out={tmp_path}", "size=4"])
-
-
-def test_devices() -> None:
-    assert recipe.usable_device("cpu") == torch.device("cpu")
-    with pytest.raises(UserError, match=r"device=gpu0: not on this machine .*; give device=cpu"):
-        recipe.usable_device("gpu0")
-    if not torch.cuda.is_available():
-        with pytest.raises(UserError, match="device=cuda: not on this machine"):
-            recipe.usable_device("cuda")
-
-
-# ------------------------------------------------------------------------------------------------ exit codes
-
-
-def exits(error: Exception, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    with pytest.raises(SystemExit) as code, recipe.exit_codes():
-        raise error
-    return int(code.value.code or 0), capsys.readouterr().err
-
-
-def test_what_the_user_can_mend_is_one_sentence_and_2(capsys: pytest.CaptureFixture[str]) -> None:
-    assert exits(UserError("x.yaml: mend it"), capsys) == (2, "error: x.yaml: mend it\n")
-    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/disk/file")
-    code, said = exits(full, capsys)
-    assert code == 2 and said.startswith("error: /disk/file: No space left on device; ") and said.count("\n") == 1
-
-
-def test_what_the_user_cannot_mend_keeps_its_traceback() -> None:
-    with pytest.raises(FileNotFoundError), recipe.exit_codes():
-        raise FileNotFoundError(errno.ENOENT, "bug")
-
-
-def test_the_mark_is_written_whole_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = store.write_json
-
-    def full(path: Any, value: Any) -> None:
-        if Path(path).name == recipe.MARK:
-            monkeypatch.setattr(os, "fsync", raises_os(errno.ENOSPC))
-        write(path, value)
-
-    def raises_os(number: int) -> Callable[[int], None]:
-        def do(_: int) -> None:
-            raise OSError(number, os.strerror(number))
-
-        return do
-
-    monkeypatch.setattr(store, "write_json", full)
-    with pytest.raises(UserError, match=r"_COMPLETE\.json: cannot be written \(No space left"):
-        recipe.run(toy, [f"out={tmp_path}", "size=3"])
-    assert files(tmp_path) == {"config.json", "config.yaml", "made.txt", "toy.log", ".lock"}

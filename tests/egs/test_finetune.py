@@ -19,7 +19,7 @@ from speechunits.config import build, load
 from speechunits.data.cuts import open_cuts
 from speechunits.errors import UserError
 from speechunits.report.results import read_results
-from tests.egs.test_egs import script
+from tests.egs.scripts import script
 
 HERE = "egs/librispeech/finetune"
 SPEAKERS, WORDS = 8, ("ONE", "TWO THREE", "A B C")

@@ -90,7 +90,7 @@ def test_models_and_codebooks_are_not_taken_for_each_other(tmp_path: Path) -> No
     made = folder(model("hubert"), tmp_path / "in")
     with pytest.raises(UserError, match=r"model\.safetensors: weights of transformers without their config\.json"):
         read(made / "model.safetensors")
-    from tests.exchange.test_fairseq_checkpoint import about, named_by_fairseq
+    from tests.exchange.fairseq_layout import about, named_by_fairseq
 
     cfg = {"model": about(), "task": {"normalize": False}}
     torch.save({"cfg": cfg, "model": named_by_fairseq(model("hubert"), "group")}, tmp_path / "c.pt")

@@ -1,0 +1,36 @@
+"""The scripts of egs/ explain themselves, and say what is wrong with their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.egs.scripts import DINOSR, HUBERT
+
+
+@pytest.mark.parametrize("recipe", ["egs/fsdd/run.sh", f"{HUBERT}/run.sh", f"{DINOSR}/run.sh"])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--stage", "99"], "--stage takes a stage from 0 to"),
+        (["--stop-stage", "last"], "found 'last'"),
+        (["--fast"], "unknown option --fast"),
+        (["stray"], "'stray' is neither an option nor key=value"),
+        (["--corpus-dir"], "--corpus-dir takes a folder"),
+    ],
+)
+def test_mistakes_on_the_command_line(shell: Callable, recipe: str, arguments: list[str], says: str) -> None:
+    assert says in shell(recipe, *arguments, code=2).stderr
+
+
+@pytest.mark.parametrize("recipe", ["egs/fsdd/run.sh", f"{HUBERT}/run.sh", f"{DINOSR}/run.sh"])
+def test_help_is_the_head_of_the_script(shell: Callable, recipe: str) -> None:
+    said = shell(recipe, "--help").stdout
+    assert f"  {recipe} --corpus-dir" in said and "--stage N --stop-stage M" in said and "#" not in said
+
+
+def test_a_corpus_is_needed(shell: Callable, tmp_path: Path) -> None:
+    assert "--corpus-dir DIR is needed" in shell("egs/fsdd/run.sh", "--exp", tmp_path, code=2).stderr
+    assert "--toy needs --corpus-dir" in shell(f"{HUBERT}/run.sh", "--toy", "--exp", tmp_path, code=2).stderr
