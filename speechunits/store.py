@@ -244,7 +244,9 @@ def restore(
     meta, node = read_meta(folder), read_node(folder)
     for name, change in (changes or {}).items():
         if name not in node and isinstance(change, Mapping) and "_target_" not in change:
-            raise UserError(f"{folder}: has no {name} that changes.{name} could change; take it out (changes.{name}=null)")
+            raise UserError(
+                f"{folder}: has no {name} that changes.{name} could change; take it out (changes.{name}=null)"
+            )
     node = merge(node, changes or {})
     new = "the changes asked for" if changes else "this version of the code"
     try:
