@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from speechunits.encoders.hidden import Hidden
 from speechunits.nn.positions import ConvPositions
@@ -29,6 +30,9 @@ class TransformerEncoder(nn.Module):
             default ``ConvPositions()``.
         relative: module of a number of frames -> for each layer a bias on its attention scores (``GatedRelativePositions``),
             filled with ``dim``, ``heads`` and ``depth``; None = no bias.
+        recompute: keep only what enters each layer in training, and run the layer again in the backward pass (Chen et al.
+            2016, arXiv:1604.06174): the same gradients, bit for bit, since the second run draws the same dropout; memory for
+            one layer instead of ``depth``, at the price of one more forward pass.
     """
 
     left_context = right_context = None  # unlimited: this encoder sees the whole utterance
@@ -48,10 +52,11 @@ class TransformerEncoder(nn.Module):
         init: float = 0.02,
         positions: Part[nn.Module] = ConvPositions,
         relative: Part[nn.Module] | None = None,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         self.dim_in = self.dim = dim
-        self.depth, self.layerdrop, self.norm_first = depth, layerdrop, norm_first
+        self.depth, self.layerdrop, self.norm_first, self.recompute = depth, layerdrop, norm_first, recompute
         self.positions = fill(positions, dim=dim)
         self.relative = None if relative is None else fill(relative, dim=dim, heads=heads, depth=depth)
         self.norm, self.dropout = nn.LayerNorm(dim), nn.Dropout(dropout)
@@ -84,7 +89,10 @@ class TransformerEncoder(nn.Module):
         biases = [None] * self.depth if self.relative is None else self.relative(y.size(1))
         for layer, bias in zip(self.layers[:depth], biases, strict=False):
             if not (self.training and self.layerdrop and float(torch.rand(())) < self.layerdrop):
-                y, more = layer(y, keys, bias)
+                if self.recompute and self.training and torch.is_grad_enabled():
+                    y, more = checkpoint(layer, y, keys, bias, use_reentrant=False)
+                else:
+                    y, more = layer(y, keys, bias)
                 if ffn:
                     added.append(more)
             layers.append(y)

@@ -82,3 +82,33 @@ def test_layerdrop_skips_whole_layers_in_training_only():
         layers = half(x).layers
         skipped += sum(torch.equal(a, b) for a, b in pairwise(layers))
     assert 40 < skipped < 80  # of 120
+
+
+def gradients(encoder: TransformerEncoder, x: Seq) -> tuple[torch.Tensor, list[torch.Tensor], int, torch.Tensor]:
+    """Output, gradients, bytes kept for the backward pass, and where the random generator is afterwards."""
+    torch.manual_seed(5)
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        final = encoder(x).final.data
+    final.square().sum().backward()
+    found = [p.grad for p in encoder.parameters() if p.grad is not None]
+    encoder.zero_grad()
+    return final, found, sum(kept.values()), torch.get_rng_state()
+
+
+@pytest.mark.parametrize("relative", [None, partial(GatedRelativePositions, 8, 20)], ids=["absolute", "relative"])
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_recomputed_layers_have_the_same_gradients_and_keep_less(norm_first: bool, relative):
+    noise = {"dropout": 0.3, "attention_dropout": 0.2, "activation_dropout": 0.1, "layerdrop": 0.2}
+    encoder, x = make(norm_first, relative=relative, depth=8, **noise).train(), frames(40, 17)
+    final, grads, kept, state = gradients(encoder, x)
+    encoder.recompute = True
+    again, others, less, after = gradients(encoder, x)
+    assert torch.equal(final, again) and torch.equal(state, after)
+    assert len(grads) == len(others) and all(torch.equal(a, b) for a, b in zip(grads, others, strict=True))
+    assert less < kept / 3
