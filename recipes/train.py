@@ -104,10 +104,11 @@ def train(
     announce(trackers, tree, write_provenance(out, tree))
     lightning = build(trainer, at="trainer", folder=out, loggers=trackers)
     lightning.fit(module, datamodule, ckpt_path=newest_whole(f"{out}/checkpoints"))
+    finished: Any = module.whole()  # every rank: of a sharded model each has a part
     if not lightning.is_global_zero:
         return {}
     facts = {"derived_from": sorted(parents), "steps": module.step}
-    names = {kind: store.save(part, f"{out}/{kind}", kind=kind, **facts) for kind, part in learner.artefacts().items()}
+    names = {kind: store.save(part, f"{out}/{kind}", kind=kind, **facts) for kind, part in finished.artefacts().items()}
     return {**names, "steps": module.step, **{k: round(v, 5) for k, v in module.figures.items()}}
 
 

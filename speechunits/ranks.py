@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -70,6 +71,19 @@ def gather(x: Tensor) -> list[Tensor]:
 def gather_numbers(numbers: list[int], device: torch.device) -> list[list[int]]:
     """Every rank's ``numbers`` (equally many on each), by rank."""
     return [x.tolist() for x in gather(torch.tensor(numbers, dtype=torch.int64, device=device))]
+
+
+def lend(thing: Any, source: int) -> Any:
+    """``thing`` of rank ``source``, pickled, on every rank; what the others give is not looked at."""
+    box = [thing]
+    if world() > 1:
+        dist.broadcast_object_list(box, source)
+    return box[0]
+
+
+def own(x: Tensor) -> Tensor:
+    """The part of ``x`` that this rank holds, in the same memory: all of it, unless ``x`` is sharded."""
+    return x.to_local() if hasattr(x, "to_local") else x
 
 
 def barrier() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from speechunits import ranks
 from speechunits.encoder import Frames, Pass, SpeechEncoder
 from speechunits.seq import Seq
 
@@ -96,7 +97,8 @@ class Teacher(nn.Module):
 
     def _move(self, decay: float) -> None:
         student = self._student[0].encoder
-        mine, theirs = dict(self.encoder.named_parameters()), dict(student.named_parameters())
+        both = (self.encoder, student)  # where they are sharded, then alike
+        mine, theirs = ({name: ranks.own(p) for name, p in encoder.named_parameters()} for encoder in both)
         averaged = [name for name in mine if not name.startswith(self.copied)]
         torch._foreach_lerp_([mine[n] for n in averaged], [theirs[n].data for n in averaged], 1 - decay)
         for name in mine.keys() - set(averaged):

@@ -37,6 +37,7 @@ class TransformerEncoder(nn.Module):
 
     left_context = right_context = None  # unlimited: this encoder sees the whole utterance
     gives_ffn = True
+    skips: torch.Generator | None = None  # who draws the layers to skip: torch's own, or one that ranks share
 
     def __init__(
         self,
@@ -88,7 +89,7 @@ class TransformerEncoder(nn.Module):
         layers, added = [y], []
         biases = [None] * self.depth if self.relative is None else self.relative(y.size(1))
         for layer, bias in zip(self.layers[:depth], biases, strict=False):
-            if not (self.training and self.layerdrop and float(torch.rand(())) < self.layerdrop):
+            if not (self.training and self.layerdrop and float(torch.rand((), generator=self.skips)) < self.layerdrop):
                 if self.recompute and self.training and torch.is_grad_enabled():
                     y, more = checkpoint(layer, y, keys, bias, use_reentrant=False)
                 else:

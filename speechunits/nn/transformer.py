@@ -23,8 +23,11 @@ class TransformerLayer(nn.Module):
         norm_first: LayerNorm before each part (large models) instead of after its residual (base).
         init: standard deviation of the initial weights; fairseq's 0.02 suits 768 features, fewer want more.
 
+    ``shardable``: its parameters are read in its own call alone, so that ranks may each keep a share of them.
     ``attention_adapter`` and ``ffn_adapter`` are places for fine-tuning, on what each part adds (``tuning.adapters``).
     """
+
+    shardable = True
 
     def __init__(
         self,

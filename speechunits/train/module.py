@@ -10,7 +10,7 @@ from typing import Any, cast
 import lightning
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import clip_grads_with_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -20,10 +20,14 @@ from speechunits.metrics.measure import Measure
 from speechunits.protocols import Batch, Forgets, Predicts, Shows, Stepped, Trainable
 from speechunits.term import Term, add, loss
 from speechunits.train.gradients import sum_over_ranks
+from speechunits.train.precision import unscale
 from speechunits.train.random_state import RandomState, seed_all
 from speechunits.train.rank_sum import RankSum
+from speechunits.train.sharded import WindowFSDP
+from speechunits.train.shards import Shards
 from speechunits.train.strategy import WindowDDP
 from speechunits.train.validation import Validation
+from speechunits.train.window import compare, empty, window_counts
 
 log = logging.getLogger(__name__)
 
@@ -84,15 +88,20 @@ class TrainModule(lightning.LightningModule):
         self.validation = Validation(cast(Any, model), measures or {}, predict_every, predict_batches)
         self.step = self.rejected = self.rejected_in_a_row = self.rows = 0
         self.left_out = (0.0, 0.0)
-        self.elapsed = 0.0
         self.figures: dict[str, float] = {}
+        self._sharded: WindowFSDP | None = None
+        self._shards = Shards()
         self._random: RandomState | None = None
         self._sum_counts, self._sum_figures = RankSum(), RankSum()
         self.heard: Tensor | float = 0.0
-        self._heard_before = 0.0
-        self._clock = self._waited = 0.0
+        self.elapsed = self._heard_before = self._clock = self._waited = 0.0
 
     # ---------------------------------------------------------------------------------------------- Lightning's hooks
+
+    def configure_model(self) -> None:
+        if isinstance(strategy := self.trainer.strategy, WindowFSDP):
+            strategy.shard(self.model)
+            self._sharded, self._shards = strategy, strategy.shards
 
     def configure_optimizers(self) -> Any:
         trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
@@ -100,16 +109,16 @@ class TrainModule(lightning.LightningModule):
             raise UserError("the model has no parameter to train: every one of them is frozen")
         sizes = [sum(p.numel() for p in ps) / 1e6 for ps in ((p for _, p in trained), self.model.parameters())]
         log.info("trains %.2f of %.2f M parameters (%.1f %%)", *sizes, 100 * sizes[0] / sizes[1])
-        optimizer = self.optimizer(trained)
+        optimizer = self.optimizer([(name, self._shards.piece(p)) for name, p in trained])
         if self.schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": self.schedule(optimizer)}
 
     def on_fit_start(self) -> None:
-        if ranks.met() and not isinstance(self.trainer.strategy, WindowDDP):
+        if ranks.met() and not isinstance(self.trainer.strategy, (WindowDDP, WindowFSDP)):
             raise UserError(
                 f"strategy {type(self.trainer.strategy).__name__}: several processes train exactly only under"
-                " speechunits.train.strategy.WindowDDP; build the trainer with speechunits.train.trainer.build_trainer"
+                " WindowDDP and WindowFSDP of speechunits.train; build the trainer with speechunits.train.trainer.build_trainer"
             )
         self.train()  # Lightning keeps modes, and restored parts come in evaluation mode: no dropout, no masks
         if self._random is None:
@@ -130,25 +139,33 @@ class TrainModule(lightning.LightningModule):
 
     def on_validation_start(self) -> None:
         self.validation.start()
+        if self._sharded:
+            self._sharded.hold()  # ranks may have different numbers of batches
 
     def validation_step(self, batch: Batch | None, batch_idx: int) -> None:
         if not empty(batch):
             self.validation.add(cast(Batch, batch), batch_idx)
 
     def on_validation_epoch_end(self) -> None:
+        if self._sharded:
+            self._sharded.release()
         self.report({f"valid/{name}": value for name, value in self.validation.finish(self.device).items()})
         self._start_interval()
+
+    def whole(self) -> nn.Module:
+        """The model with all of its weights, on rank 0; every rank must call it."""
+        return self._sharded.whole(self.model) if self._sharded else self.model
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # Lightning's loops would fast-forward its own epoch; the position in the data is the datamodule's.
         checkpoint.pop("loops", None)
-        random = self._random or RandomState.now(self.device)
+        random = (self._random or RandomState.now(self.device)).tensors()
         checkpoint["speechunits"] = {
             "step": self.step,
             "rejected": self.rejected,
             "rejected_in_a_row": self.rejected_in_a_row,
             "heard": float(self.heard),
-            "random": {name: gather(tensor, self.device) for name, tensor in random.tensors().items()},
+            "random": {name: [x.cpu() for x in ranks.gather(own.to(self.device))] for name, own in random.items()},
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -171,17 +188,21 @@ class TrainModule(lightning.LightningModule):
     def _step(self, batches: list[Batch]) -> None:
         """Counts, forward and backward passes, update, figures; ``batches`` may be empty on some ranks or on all."""
         model = cast(Trainable, self.model)
-        counts = self._count(batches)
+        counts = self._sum_counts(window_counts(model, batches), self.device)
         self.heard = self.heard + counts.pop("audio_seconds")
         if not counts.pop("batches"):
             return log.warning("after update %d a whole window was without audio: skipped", self.step)
+        passes: Iterable[tuple[Batch, float]] = ((batch, 1.0) for batch in batches)
+        if self._sharded:
+            passes = self._sharded.passes(batches, self.step + self.rejected)
         parts = []
-        for batch in batches:
+        for batch, weight in passes:
             with self.trainer.precision_plugin.train_step_context():
                 terms = model.terms(batch)
-            self._compare(terms, counts)
-            self.manual_backward(loss(terms, counts))
-            parts.append({name: term.detach() for name, term in terms.items()})
+            compare(model, terms, counts)
+            self.manual_backward(weight * loss(terms, counts))
+            if weight:
+                parts.append({name: term.detach() for name, term in terms.items()})
         terms = add(parts)
         del parts
         optimizer = cast(Optimizer, self.optimizers(use_pl_optimizer=False))
@@ -191,28 +212,15 @@ class TrainModule(lightning.LightningModule):
         if norm is not None and self.step % self.log_every == 0:
             self._report_update(terms, total, norm, lr)
 
-    def _count(self, batches: list[Batch]) -> dict[str, Tensor]:
-        """Sum over micro-batches and ranks; two more entries ride along: ``batches`` and ``audio_seconds``."""
-        own: dict[str, Tensor | float] = {"batches": float(len(batches)), "audio_seconds": 0.0}
-        for batch in batches:
-            if "audio" in batch:
-                own["audio_seconds"] += batch["audio"].lengths.sum().double() * float(batch["audio"].hop)
-            for name, count in cast(Trainable, self.model).counts(batch).items():
-                own[name] = own.get(name, 0.0) + count.double()
-        return self._sum_counts(own, self.device)
-
-    def _compare(self, terms: Mapping[str, Term], counts: Mapping[str, Tensor]) -> None:
-        if missing := [name for name, term in terms.items() if term.weight and name not in counts]:
-            raise ValueError(f"{type(self.model).__name__}.counts gives no count for the weighted terms {missing}")
-
     def _update(self, optimizer: Optimizer, share: Tensor) -> tuple[Tensor, float | None]:
         """Sum gradients, clip, move weights, schedule and step. The norm is None where the update was rejected."""
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        total = sum_over_ranks(parameters, share)
+        self._shards.collect()
+        total = sum_over_ranks([p for p in parameters if p not in self._shards], share)
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         if scaler is not None:
-            scaler.unscale_(optimizer)
-        norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+            unscale(scaler, optimizer, self.device)
+        norm = self._shards.norm(parameters)
         # the one wait for the device per update: whether the weights may move decides everything that follows
         finite, size = torch.stack([(norm.isfinite() & total.isfinite()).double(), norm.double()]).tolist()
         if finite:
@@ -287,13 +295,3 @@ class TrainModule(lightning.LightningModule):
         self.figures.update(figures)
         for tracker in self.loggers:
             tracker.log_metrics(dict(figures), step=self.step)
-
-
-def empty(batch: Batch | None) -> bool:
-    """Whether a micro-batch lost all of its audio: None, an empty mapping or one without ids."""
-    return not batch or not batch.get("ids", True)
-
-
-def gather(tensor: Tensor, device: torch.device) -> list[Tensor]:
-    """The tensors of all ranks, on the CPU; all ranks must call it."""
-    return [t.cpu() for t in ranks.gather(tensor.to(device))]

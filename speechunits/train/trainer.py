@@ -21,6 +21,8 @@ from speechunits.train.callbacks.stop import Stop
 from speechunits.train.callbacks.validate_every import ValidateEvery
 from speechunits.train.checkpoint import FolderCheckpointIO
 from speechunits.train.loader_clock import LoaderClock
+from speechunits.train.precision import precision_plugin
+from speechunits.train.sharded import WindowFSDP
 from speechunits.train.strategy import WindowDDP
 
 
@@ -30,6 +32,7 @@ def build_trainer(
     accelerator: Literal["auto", "cpu", "gpu"] = "auto",
     devices: int | str = 1,
     nodes: int = 1,
+    strategy: Literal["ddp", "fsdp"] = "ddp",
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true",
     validate_every: int = 5000,
     validate_batches: int | None = None,
@@ -53,13 +56,15 @@ def build_trainer(
         max_seconds: training time of the whole run; one of the two must be given.
         devices: processes on each node; "auto" = every GPU (one process on a CPU).
         nodes: machines, as started by Slurm or torchrun.
+        strategy: of several processes: "ddp" = each has the whole model, "fsdp" = each keeps a share of its blocks
+            (``WindowFSDP``); their checkpoints are alike.
         precision: master weights stay float32 with the mixed ones.
         validate_every: updates; there is one validation more at the end.
         validate_batches: at most so many validation batches on each rank, 0 = no validation; None = all.
         checkpoint_every: updates between two ``step-*.ckpt``; the newest ``keep_last`` stay.
         best: a validation figure (``valid/loss``) whose best value is kept as ``best.ckpt``.
         backend: torch.distributed's; None = nccl on GPUs, gloo on CPUs.
-        start: how the processes of this node start; "popen" runs the script again for each.
+        start: how the processes of this node start; "popen" runs the script again for each ("fsdp" has no other).
         alarms: changes to the alarms that are on by default, see ``train.alarms.standard``: ``{"not_finite": {"after": 5},
             "loader_starvation": False}``.
         folder: of the run; checkpoints go to its ``checkpoints/``.
@@ -73,9 +78,12 @@ def build_trainer(
         raise UserError("trainer.accelerator=gpu: this machine has no usable GPU; give trainer.accelerator=cpu")
     cuda = accelerator != "cpu" and torch.cuda.is_available()
     count = (torch.cuda.device_count() if cuda else 1) if devices == "auto" else int(devices)
-    strategy: Strategy | str = "auto"
-    if count * nodes > 1:
-        strategy = WindowDDP(process_group_backend=backend, start_method=start)
+    several: Strategy | str = "auto"
+    sharded = count * nodes > 1 and strategy == "fsdp"
+    if sharded:
+        several = WindowFSDP(count * nodes, backend)
+    elif count * nodes > 1:
+        several = WindowDDP(process_group_backend=backend, start_method=start)
     # its greetings (which accelerators there are, which products to try) hide what a run has to say
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
@@ -88,11 +96,11 @@ def build_trainer(
         accelerator="gpu" if cuda else "cpu",
         devices=count,
         num_nodes=nodes,
-        strategy=strategy,
-        precision=precision,
+        strategy=several,
         logger=list(loggers) or False,
         callbacks=[stop, ValidateEvery(validate_every), ProgressLine(max_steps), *watch, *callbacks, keep],
-        plugins=[FolderCheckpointIO()],
+        plugins=[FolderCheckpointIO(), precision_plugin(precision, "cuda" if cuda else "cpu", sharded)],
+        inference_mode=not sharded,  # what a block gathers there could not be trained with later
         profiler=LoaderClock(),
         default_root_dir=folder,
         max_epochs=-1,

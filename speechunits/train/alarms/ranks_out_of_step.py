@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from speechunits import ranks
 from speechunits.errors import UserError
@@ -20,7 +21,8 @@ class RanksOutOfStep(Alarm):
     """Every rank's count of updates, place in the data and weights are compared; where they differ, training ends.
 
     The clock is the number of windows of this process, which collectives keep equal on all ranks whatever else goes wrong. A
-    check reads the weights once and gathers a few numbers.
+    check reads the weights once and gathers a few numbers. Of sharded weights each rank holds another part, which has no
+    equal to be compared with: the whole ones beside them are read.
 
     Args:
         every: windows between two checks.
@@ -48,7 +50,8 @@ class RanksOutOfStep(Alarm):
         place = data.state_dict() if hasattr(data, "state_dict") else {}
         own = {"update": module.step, "updates left out": module.rejected}
         own |= {f"data {name}": value for name, value in place.items() if isinstance(value, int)}
-        own["checksum of the weights"] = checksum([*module.model.parameters(), *module.model.buffers()])
+        weights = [*module.model.parameters(), *module.model.buffers()]
+        own["checksum of the weights"] = checksum(w for w in weights if not isinstance(w, DTensor))
         everyone = ranks.gather_numbers(list(own.values()), module.device)
         columns = dict(zip(own, zip(*everyone, strict=True), strict=True))
         if wrong := differences(columns):
