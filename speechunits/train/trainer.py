@@ -70,7 +70,7 @@ def build_trainer(
         folder: of the run; checkpoints go to its ``checkpoints/``.
 
     Raises:
-        UserError: neither limit is given, or no such device is there.
+        UserError: neither limit is given, no such device is there, or the strategy does not start so.
     """
     if max_steps is None and max_seconds is None:
         raise UserError("trainer: without max_steps and max_seconds training would never end; give one of them")
@@ -80,6 +80,10 @@ def build_trainer(
     count = (torch.cuda.device_count() if cuda else 1) if devices == "auto" else int(devices)
     several: Strategy | str = "auto"
     sharded = count * nodes > 1 and strategy == "fsdp"
+    if sharded and start != "popen":
+        raise UserError(
+            f"trainer.start={start}: processes of trainer.strategy=fsdp start by popen alone; give trainer.start=popen"
+        )
     if sharded:
         several = WindowFSDP(count * nodes, backend)
     elif count * nodes > 1:

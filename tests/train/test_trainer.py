@@ -11,6 +11,7 @@ from speechunits import config
 from speechunits.errors import UserError
 from speechunits.part import fill
 from speechunits.train.optim import adamw
+from speechunits.train.sharded import WindowFSDP
 from speechunits.train.strategy import WindowDDP
 from speechunits.train.trainer import build_trainer
 
@@ -32,6 +33,19 @@ def test_the_cpu_yaml_builds_and_several_processes_are_exact_ones(tmp_path: Path
     tree = config.load("conf/trainer/cpu.yaml", "trainer.max_steps=1", "trainer.devices=2")
     double = fill(config.build(tree)["trainer"], folder=tmp_path)
     assert isinstance(double.strategy, WindowDDP) and double.world_size == 2
+
+
+def test_the_fsdp_yaml_is_that_of_ddp_with_another_strategy(tmp_path: Path) -> None:
+    tree = config.load("conf/trainer/fsdp.yaml", "trainer.max_steps=1")["trainer"]
+    assert tree.pop("strategy") == "fsdp"
+    assert tree == config.load("conf/trainer/ddp.yaml", "trainer.max_steps=1")["trainer"]
+    on_cpu = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true", "trainer.max_steps=1"]
+    made = fill(config.build(config.load("conf/trainer/fsdp.yaml", *on_cpu))["trainer"], folder=tmp_path)
+    assert isinstance(made.strategy, WindowFSDP) and made.world_size == 2
+    alone = config.load("conf/trainer/fsdp.yaml", *on_cpu, "trainer.devices=1")
+    assert fill(config.build(alone)["trainer"], folder=tmp_path).world_size == 1
+    with pytest.raises(UserError, match=r"trainer.start=spawn: .* give trainer.start=popen"):
+        build_trainer(1, accelerator="cpu", devices=2, strategy="fsdp", start="spawn", folder=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["hubert", "adamw"])
