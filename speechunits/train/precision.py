@@ -7,8 +7,21 @@ from typing import Literal
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from torch.amp import GradScaler
-from torch.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
 from torch.optim import Optimizer
+
+from speechunits import ranks
+
+
+class SharedScaler(GradScaler):
+    """A loss scale for gradients of which each rank holds a part: what overflows on one lowers the scale of all.
+
+    torch's ``ShardedGradScaler`` says the same with a tensor of a shape that fused optimizers refuse.
+    """
+
+    def unscale_(self, optimizer: Optimizer) -> None:
+        super().unscale_(optimizer)
+        for found in self._per_optimizer_states[id(optimizer)]["found_inf_per_device"].values():
+            ranks.add(found)
 
 
 def precision_plugin(
@@ -23,7 +36,7 @@ def precision_plugin(
     """
     if precision == "32-true":
         return Precision()
-    scaler = (ShardedGradScaler if sharded else GradScaler)(device) if precision == "16-mixed" else None
+    scaler = (SharedScaler if sharded else GradScaler)(device) if precision == "16-mixed" else None
     return MixedPrecision(precision, device, scaler)
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from speechunits import store
+from speechunits import ranks, store
 from speechunits.train.module import TrainModule
+from speechunits.train.precision import SharedScaler
 from tests.distributed import systems
 from tests.distributed.systems import SYSTEMS, TWO_RANKS, Given, batches, outcome, pretrained, recogniser, speech, train
 
@@ -22,24 +23,19 @@ Run = Callable[[Path, str], TrainModule]
 
 
 def exact(system: str, folder: Path, strategy: str) -> TrainModule:
-    """Unequal micro-batches, one of them empty, on two ranks."""
-    return train(folder, SYSTEMS[system], batches(TWO_RANKS, 5), 5, devices=2, strategy=strategy)
-
-
-def saved(folder: Path, strategy: str) -> TrainModule:
-    """A checkpoint after two updates of the run that ``exact`` makes, and one at its end; and what training leaves."""
+    """Unequal micro-batches, one of them empty; a checkpoint every two updates, and what training leaves."""
     settings = {"devices": 2, "strategy": strategy, "checkpoint_every": 2}
-    module = train(folder, SYSTEMS["dinosr"], batches(TWO_RANKS, 5), 5, **settings)
-    whole: Any = module.whole()
+    module = train(folder, SYSTEMS[system], batches(TWO_RANKS, 5), 5, **settings)
+    finished: Any = module.whole()
     if module.trainer.is_global_zero:
-        store.save(whole.artefacts()["encoder"], folder / "encoder")
+        store.save(finished.encoder, folder / "encoder")
     return module
 
 
 def moved(folder: Path, strategy: str) -> TrainModule:
     """Go on from the checkpoint that the other strategy saved after two updates."""
     other = {"ddp": "fsdp", "fsdp": "ddp"}[strategy]
-    resume = folder.parent / f"saved-{other}" / "checkpoints" / "step-000000002.ckpt"
+    resume = folder.parent / f"dinosr-{other}" / "checkpoints" / "step-000000002.ckpt"
     return train(folder, SYSTEMS["dinosr"], batches(TWO_RANKS, 5), 5, devices=2, strategy=strategy, resume=resume)
 
 
@@ -91,9 +87,8 @@ def poisoned(folder: Path, strategy: str) -> TrainModule:
 
 
 def mixed(precision: str, folder: Path, strategy: str) -> TrainModule:
-    """Autocast; in fp16 one rank overflows at first, where the other has no audio yet."""
-    loud = speech(0, dtype=torch.float32)
-    windows = [[[loud]] + [[speech(i, dtype=torch.float32)] for i in range(1, 6)]]
+    """Autocast; one rank has no audio at first, and so has scaled no loss when gradients are unscaled."""
+    windows: list[Any] = [[[speech(i, dtype=torch.float32)] for i in range(6)]]
     windows += [[[None]] + [[speech(10 + i, dtype=torch.float32)] for i in range(1, 6)]]
     changes = [change for change in systems.EXACT if "norm" not in change]
     model = partial(pretrained, "hubert_large", *changes)
@@ -102,8 +97,25 @@ def mixed(precision: str, folder: Path, strategy: str) -> TrainModule:
     )
 
 
+def scale() -> list[float]:
+    """Loss scales after an update of which the last rank's part alone overflows, and after one in order."""
+    scaler, piece = SharedScaler("cpu", init_scale=8.0), nn.Parameter(torch.zeros(2))
+    optimizer, found = torch.optim.SGD([piece], 1.0), []
+    for size in (torch.inf, 1.0):
+        scaler.scale(piece.sum()).backward()
+        if ranks.rank() == ranks.world() - 1:
+            assert piece.grad is not None
+            piece.grad.mul_(size)
+        scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+        found += [scaler.get_scale(), float(piece[0].detach())]
+    return found
+
+
 RUNS: dict[str, Run] = {system: partial(exact, system) for system in SYSTEMS}
-RUNS |= {run.__name__: run for run in (saved, moved, whole, resumed, uneven, ended, poisoned)}
+RUNS |= {run.__name__: run for run in (moved, whole, resumed, uneven, ended, poisoned)}
 RUNS |= {precision: partial(mixed, precision) for precision in ("bf16-mixed", "16-mixed")}
 STRATEGIES = ("ddp", "fsdp")
 
@@ -116,3 +128,4 @@ if __name__ == "__main__":
             module = RUNS[name](place / f"{name}-{strategy}", strategy)
             (place / f"{name}-{strategy}-{module.global_rank}.json").write_text(json.dumps(outcome(module)))
             print(name, strategy, "done", flush=True)
+    (place / f"scale-{ranks.rank()}.json").write_text(json.dumps(scale()))

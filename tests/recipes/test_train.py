@@ -112,12 +112,14 @@ def test_a_killed_training_is_continued_bit_for_bit(units: Path, tmp_path: Path,
 
 
 @pytest.mark.slow
-def test_two_processes_take_the_steps_of_one(units: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_take_the_steps_of_one(strategy: str, units: Path, tmp_path: Path) -> None:
     """Two ranks with two micro-batches each are one rank with four; one of them owns the folder."""
     still = [f"model.encoder.encoder.{k}=0" for k in ("dropout", "attention_dropout", "layerdrop")]
     still += ["model.encoder.projection.dropout=0", "data.max_seconds=0.8", "trainer.max_steps=6"]
     run(train, train_arguments(units, tmp_path / "one", "data.accumulate=4", *still))
-    said = finish(start("train", train_arguments(units, tmp_path / "two", "trainer.devices=2", *still)))
+    several = ["trainer.devices=2", f"trainer.strategy={strategy}"]
+    said = finish(start("train", train_arguments(units, tmp_path / "two", *several, *still)))
     one, two = figures(tmp_path / "one"), figures(tmp_path / "two")
     for a, b in zip(one, two, strict=True):
         assert float(a["train/loss"]) == pytest.approx(float(b["train/loss"]), rel=1e-4)
@@ -126,6 +128,8 @@ def test_two_processes_take_the_steps_of_one(units: Path, tmp_path: Path) -> Non
     mark = json.loads((tmp_path / "two" / "_COMPLETE.json").read_text())
     assert mark["steps"] == 6 and mark["encoder"] == store.read_meta(tmp_path / "two" / "encoder")["fingerprint"]
     assert said.count("training stops after update 6") == 1, "one process speaks"
+    alone, together = (weights(tmp_path / name) for name in ("one", "two"))
+    assert alone.keys() == together.keys() and all(together[name].shape == alone[name].shape for name in alone)
 
 
 # ------------------------------------------------------------------------------------------------ parents, measures

@@ -72,5 +72,5 @@ def test_a_scale_is_resumed(tmp_path: Path) -> None:
 
 def test_shards_lower_their_scale_together() -> None:
     kinds = [type(precision_plugin("16-mixed", "cpu", sharded).scaler).__name__ for sharded in (False, True)]  # type: ignore[attr-defined]
-    assert kinds == ["GradScaler", "ShardedGradScaler"]
+    assert kinds == ["GradScaler", "SharedScaler"]
     assert isinstance(precision_plugin("bf16-mixed", "cpu", True), MixedPrecision)
