@@ -40,7 +40,8 @@ class TrainModule(lightning.LightningModule):
     A training step receives a whole window: the list of micro-batches of one update. The counts of all weighted terms
     come from lengths and draws before any forward pass and are summed over micro-batches and ranks in one collective;
     each micro-batch is then back-propagated with the final counts, and gradients are summed over ranks once, after the
-    last micro-batch (see ``gradients.sum_over_ranks``). So one rank, N ranks and accumulation take the same step.
+    last micro-batch (see ``gradients.sum_over_ranks``; those of sharded blocks in each backward pass, see ``WindowFSDP``).
+    So one rank, N ranks and accumulation take the same step.
 
     ``step`` counts completed updates and is the only clock. Randomness of training moves in ``training_step`` alone:
     the generators are put back where the last update left them, so loaders, validation and pictures cannot disturb a

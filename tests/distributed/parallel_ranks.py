@@ -39,6 +39,12 @@ def moved(folder: Path, strategy: str) -> TrainModule:
     return train(folder, SYSTEMS["dinosr"], batches(TWO_RANKS, 5), 5, devices=2, strategy=strategy, resume=resume)
 
 
+def finished(folder: Path, strategy: str) -> TrainModule:
+    """Begin where the run of ``exact`` ended: no update is left, the last validation is the first thing that is passed."""
+    resume = folder.parent / f"hubert-{strategy}" / "checkpoints" / "step-000000005.ckpt"
+    return train(folder, SYSTEMS["hubert"], batches(TWO_RANKS, 5), 5, devices=2, strategy=strategy, resume=resume)
+
+
 def noisy() -> nn.Module:
     return pretrained("dinosr_base", *NOISY, "model.encoder.encoder.depth=4")
 
@@ -115,7 +121,7 @@ def scale() -> list[float]:
 
 
 RUNS: dict[str, Run] = {system: partial(exact, system) for system in SYSTEMS}
-RUNS |= {run.__name__: run for run in (moved, whole, resumed, uneven, ended, poisoned)}
+RUNS |= {run.__name__: run for run in (moved, finished, whole, resumed, uneven, ended, poisoned)}
 RUNS |= {precision: partial(mixed, precision) for precision in ("bf16-mixed", "16-mixed")}
 STRATEGIES = ("ddp", "fsdp")
 

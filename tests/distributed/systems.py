@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import partial
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from speechunits import ranks
 from speechunits.config import build, load
 from speechunits.draws import draws
 from speechunits.encoder import SpeechEncoder
@@ -29,6 +31,7 @@ from speechunits.train.schedules import polynomial_decay
 from speechunits.train.trainer import build_trainer
 
 CODES = 5
+ACCELERATOR = os.environ.get("SPEECHUNITS_TEST_ACCELERATOR", "cpu")
 STILL = [f"model.encoder.{key}=0" for key in ("encoder.dropout", "encoder.attention_dropout", "projection.dropout")]
 # group norm over time (HuBERT Base) sees padding, so there other batches are other numbers
 EXACT = [*STILL, "model.encoder.encoder.layerdrop=0", "model.encoder.frontend.norm=layer"]
@@ -133,7 +136,7 @@ def train(folder: Path, model: Callable[[], nn.Module], data: Given, updates: in
         log_every=1,
     )
     resume = trainer.pop("resume", None)
-    settings = {"accelerator": "cpu", "validate_every": 2, "checkpoint_every": 1000, "keep_last": None, **trainer}
+    settings = {"accelerator": ACCELERATOR, "validate_every": 2, "checkpoint_every": 1000, "keep_last": None, **trainer}
     runner = build_trainer(updates, folder=folder, loggers=[csv(folder=folder)], **settings)
     runner.fit(module, datamodule=data, ckpt_path=resume)
     return module
@@ -147,4 +150,5 @@ def outcome(module: TrainModule) -> dict[str, Any]:
     whole = module.whole().state_dict()
     weights = {} if module.global_rank else {name: x.double().flatten().tolist() for name, x in whole.items()}
     figures = {name: value for name, value in module.figures.items() if name not in CLOCK}
-    return {"step": module.step, "rejected": module.rejected, "weights": weights, "figures": figures}
+    held = {name: ranks.own(p).numel() for name, p in module.model.named_parameters()}
+    return {"step": module.step, "rejected": module.rejected, "weights": weights, "figures": figures, "held": held}

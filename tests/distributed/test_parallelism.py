@@ -19,23 +19,27 @@ from tests.distributed import parallel_ranks
 from tests.distributed.systems import ACCUMULATED, SYSTEMS, WHOLE, batches, outcome, train
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT = 900  # seconds for two processes and all runs of one call: a hang is a failure
+LIMIT = 900  # seconds for all runs of two processes
 
 pytestmark = pytest.mark.slow
+
+
+def together(folder: Path, *names: str, **environment: str) -> Path:
+    """Let two processes make these runs; the limit turns a hang into a failure."""
+    clean = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "RANK", "WORLD_SIZE", "NODE_RANK")}
+    done = subprocess.run(
+        [sys.executable, parallel_ranks.__file__, str(folder), *names],
+        env={**clean, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True, text=True, timeout=LIMIT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-4000:]
+    return folder
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders of the runs, and what both ranks ended with."""
-    folder = tmp_path_factory.mktemp("parallel_ranks")
-    clean = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "RANK", "WORLD_SIZE", "NODE_RANK")}
-    done = subprocess.run(
-        [sys.executable, parallel_ranks.__file__, str(folder), *parallel_ranks.RUNS],
-        env={**clean, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=LIMIT, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-4000:]
-    return folder
+    return together(tmp_path_factory.mktemp("parallel_ranks"), *parallel_ranks.RUNS)
 
 
 def ended(place: Path, name: str, strategy: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -79,6 +83,39 @@ def test_two_ranks_take_the_steps_of_one(system: str, strategy: str, one: Any, p
     assert first["figures"] == second["figures"]
     moved = {name for name in first["weights"] if "teacher" in name or "quantizer" in name}
     assert bool(moved) is (system == "dinosr")
+
+
+@pytest.mark.parametrize("system", list(SYSTEMS))
+def test_each_rank_keeps_its_share_of_the_blocks_alone(system: str, place: Path) -> None:
+    everything = ended(place, system, "ddp")[0]["held"]
+    first, second = (rank["held"] for rank in ended(place, system, "fsdp"))
+    for name, size in everything.items():
+        if ".layers." in name:
+            assert first[name] + second[name] == size and first[name] <= max(size * 0.51, 64), name
+        else:
+            assert first[name] == second[name] == size, name
+    assert any(".layers." in name for name in everything)
+    assert any("teacher.encoder.layers." in name for name in everything) is (system == "dinosr")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="two ranks on GPUs need two of them, and they are not here")
+def test_two_gpus_take_the_steps_of_one_process(one: Any, tmp_path: Path) -> None:
+    names = [*SYSTEMS, "bf16-mixed", "16-mixed"]
+    together(tmp_path, *names, SPEECHUNITS_TEST_ACCELERATOR="gpu")
+    for system in SYSTEMS:
+        for strategy in parallel_ranks.STRATEGIES:
+            close(one(system), ended(tmp_path, system, strategy)[0], tolerance=1e-8)
+    for precision in names[len(SYSTEMS) :]:
+        ddp, fsdp = (ended(tmp_path, precision, strategy)[0] for strategy in parallel_ranks.STRATEGIES)
+        close(ddp, fsdp, tolerance=1e-2)
+
+
+@pytest.mark.parametrize("strategy", parallel_ranks.STRATEGIES)
+def test_a_finished_run_that_is_resumed_only_validates(strategy: str, place: Path) -> None:
+    before, after = ended(place, "hubert", strategy)[0], ended(place, "finished", strategy)[0]
+    assert after["step"] == 5 and after["weights"] == before["weights"]
+    assert after["figures"] == {k: v for k, v in before["figures"].items() if k.startswith("valid/")}
 
 
 @pytest.mark.parametrize("strategy", parallel_ranks.STRATEGIES)
