@@ -36,7 +36,8 @@ from speechunits.train.optim import adamw
 from speechunits.train.trainer import build_trainer
 
 CODES = 100
-STILL = [f"model.encoder.{key}=0" for key in ("encoder.dropout", "encoder.attention_dropout", "encoder.layerdrop")]
+RANDOM = ("encoder.dropout", "encoder.attention_dropout", "encoder.layerdrop", "projection.dropout")
+STILL = [f"model.encoder.{key}=0" for key in RANDOM]  # each rank draws its own
 
 
 class MadeUp(lightning.LightningDataModule):
