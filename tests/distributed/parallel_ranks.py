@@ -40,7 +40,7 @@ def moved(folder: Path, strategy: str) -> TrainModule:
 
 
 def finished(folder: Path, strategy: str) -> TrainModule:
-    """Begin where the run of ``exact`` ended: no update is left, the last validation is the first thing that is passed."""
+    """Begin where the run of ``exact`` ended: no update is left."""
     resume = folder.parent / f"hubert-{strategy}" / "checkpoints" / "step-000000005.ckpt"
     return train(folder, SYSTEMS["hubert"], batches(TWO_RANKS, 5), 5, devices=2, strategy=strategy, resume=resume)
 
