@@ -45,10 +45,12 @@ class BatchPlan:
         buckets: int = 100,
         rows: np.ndarray | None = None,
     ) -> None:
-        self.rows = np.arange(len(seconds)) if rows is None else np.asarray(rows)
+        self.seconds = np.asarray(seconds, np.float64)
+        self.rows = np.arange(len(seconds), dtype=np.int32) if rows is None else np.asarray(rows, np.int32)
         if not len(self.rows):
             raise UserError("no cut is left to train on; widen min_duration and max_duration or look at the manifest")
-        self.seconds = np.asarray(seconds, np.float64)[self.rows]
+        if len(self.rows) < len(self.seconds) or (np.diff(self.rows) != 1).any():
+            self.seconds = self.seconds[self.rows]
         if (long := int((self.seconds > max_seconds).sum())) > 0:
             raise UserError(
                 f"{long} cuts are longer than max_seconds = {max_seconds:g} of a whole batch (the longest: "
@@ -58,17 +60,22 @@ class BatchPlan:
         self._seed, self._key = seed, key
         self._bucket, self._starts = self._shape(np.sort(self.seconds), max_seconds, buckets)
         self.windows = (len(self._starts) - 1) // (ranks * accumulate)  #: per epoch, the same in each
-        limits = f"{max_seconds}\0{buckets}\0{ranks * accumulate}\0{seed}\0{key}\0".encode()
-        #: plans with the same name are the same
-        self.name = hashlib.sha256(limits + self.rows.tobytes() + self.seconds.tobytes()).hexdigest()[:16]
+        digest = hashlib.sha256(f"{max_seconds}\0{buckets}\0{ranks * accumulate}\0{seed}\0{key}\0".encode())
+        for start in range(0, len(self.rows), 1 << 20):
+            digest.update(self.rows[start : start + (1 << 20)].astype(np.int64))
+        digest.update(np.ascontiguousarray(self.seconds))
+        self.name = digest.hexdigest()[:16]  #: plans with the same name are the same
 
     def _shape(self, sorted_seconds: np.ndarray, max_seconds: float, buckets: int) -> tuple[np.ndarray, np.ndarray]:
         """The bucket of each place in the sorted order, and where each batch starts: both are alike in all epochs."""
         group = self.ranks * self.accumulate
         total = np.cumsum(sorted_seconds)
         count = int(np.clip(total[-1] / (max_seconds * group * WINDOWS_PER_BUCKET), 1, buckets))
-        bucket = np.minimum(count * (total - sorted_seconds / 2) / total[-1], count - 1)
-        bucket = bucket.astype(np.int16)  # sorted by radix
+        middle = sorted_seconds / 2  # in place from here on: with 20 million cuts each array is 160 MB
+        np.subtract(total, middle, out=middle)
+        middle *= count
+        middle /= total[-1]
+        bucket = np.minimum(middle, count - 1, out=middle).astype(np.int16)  # sorted by radix
         place, starts = 0, []
         for end in (np.flatnonzero(np.diff(bucket, append=count)) + 1).tolist():
             size = int(max_seconds / sorted_seconds[end - 1] + 1e-9)
@@ -87,18 +94,26 @@ class BatchPlan:
         random = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
         # Stable sorts or unique keys only: other sorts order ties by what the processor can do. Cuts of one length
         # (a crop makes many) change places from epoch to epoch.
-        drawn = random.permutation(len(self.seconds))
+        drawn = self._shuffled(random)
         by_length = drawn[np.argsort(self.seconds[drawn], kind="stable")]
-        places = random.permutation(len(self.seconds))
+        places = self._shuffled(random)
         places = places[np.argsort(self._bucket[places], kind="stable")]
         group = self.ranks * self.accumulate
         if (short := int(self._starts[-1]) - len(places)) > 0:
             last = int(self._starts[-1 - group])
             places = np.concatenate([places, np.resize(places[last - short : last] if last else places, short)])
         window = np.repeat(np.arange(self.windows), np.diff(self._starts[::group]))
-        places = places[np.argsort(window * len(places) + places)]
-        order = by_length[places]
-        return EpochPlan(self, epoch, self.rows[order], self._starts, random.permutation(self.windows))
+        window *= len(by_length)
+        places = window + places
+        places.sort()  # by window, and by length within each
+        places -= window
+        return EpochPlan(self, epoch, self.rows[by_length[places]], self._starts, random.permutation(self.windows))
+
+    def _shuffled(self, random: np.random.Generator) -> np.ndarray:
+        """``random.permutation``, the same numbers in half the memory."""
+        places = np.arange(len(self.seconds), dtype=np.int32)
+        random.shuffle(places)
+        return places
 
 
 class EpochPlan:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from lhotse.cut import Cut
 from lhotse.serialization import deserialize_item
 
+from speechunits.data.ids import first_repeated
 from speechunits.data.length_index import LengthIndex, index_manifest
 from speechunits.data.shar import KEY, fill_shar
 from speechunits.data.unit_meta import read_streams
@@ -49,7 +49,7 @@ class Cuts:
     """Random access to N cuts of one or several manifests. Made by ``open_cuts``; pickles as its paths.
 
     Attributes:
-        seconds: (N,) float64. rates: (N,) int32 Hz. ids: N cut ids.
+        seconds: (N,) float64. rates: (N,) int32 Hz.
         hash: of all manifests. streams: stored code fields by name, from the manifests' ``.meta.json``.
     """
 
@@ -58,17 +58,16 @@ class Cuts:
         self._parts: list[LengthIndex] = [index_manifest(p) for p in paths]
         self._ends = np.cumsum([len(p.ids) for p in self._parts])
         self._files: dict[int, int] = {}
-        self.seconds = np.concatenate([p.seconds for p in self._parts])
-        self.rates = np.concatenate([p.rates for p in self._parts])
+        one = self._parts[0] if len(paths) == 1 else None  # mapped, and so not copied
+        self.seconds = one.seconds if one else np.concatenate([p.seconds for p in self._parts])
+        self.rates = one.rates if one else np.concatenate([p.rates for p in self._parts])
         self.hash = "+".join(p.hash for p in self._parts)
         self.streams = _common_streams(paths)
-        if len(paths) > 1 and len(self._rows) < len(self):
-            seen: set[str] = set()
-            twice = next(i for i in self.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+        if len(paths) > 1 and (twice := first_repeated([p.ids for p in self._parts])) is not None:
             raise UserError(f"the cut {twice} is in more than one of {', '.join(map(str, paths))}; make ids unique")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Cuts, (self.paths,)
+        return _opened_again, (self.paths, self.hash)
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -78,16 +77,17 @@ class Cuts:
 
     def __getitem__(self, row: int) -> Cut:
         """Cut number ``row``; its JSON line is read and decoded now."""
-        if not 0 <= row < len(self):
-            raise IndexError(row)
-        part = int(np.searchsorted(self._ends, row, side="right"))
+        part, i = self._place(row)
         index, path = self._parts[part], self.paths[part]
-        i = int(row - (self._ends[part] - len(index.ids)))
         if part not in self._files:
             self._files[part] = os.open(index.lines, os.O_RDONLY)
         start, end = index.offsets[i : i + 2].tolist()
         # pread leaves the file's position alone: forked workers share the descriptor
-        data = json.loads(os.pread(self._files[part], end - start, start))
+        line = os.pread(self._files[part], end - start, start)
+        try:
+            data = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{index.lines} changed since it was opened ({error}); start again") from error
         places = data.pop(KEY, {})
         cut = fill_shar(deserialize_item(data), places, path)
         return beside(cut, path.parent) if path.is_file() else cut
@@ -96,13 +96,22 @@ class Cuts:
         for file in getattr(self, "_files", {}).values():
             os.close(file)
 
-    @cached_property
+    def _place(self, row: int) -> tuple[int, int]:
+        """The manifest of a cut, and its number there."""
+        if not 0 <= row < len(self):
+            raise IndexError(row)
+        part = int(np.searchsorted(self._ends, row, side="right"))
+        return part, int(row - (self._ends[part] - len(self._parts[part].ids)))
+
+    @property
     def ids(self) -> tuple[str, ...]:
+        """All cut ids, made anew each time: for corpora small enough to be listed. Else ``id``."""
         return tuple(i for p in self._parts for i in p.ids)
 
-    @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {name: row for row, name in enumerate(self.ids)}
+    def id(self, row: int) -> str:
+        """The id of cut number ``row``, without reading the cut."""
+        part, i = self._place(row)
+        return self._parts[part].ids[i]
 
     def manifest(self, rows: np.ndarray) -> np.ndarray:
         """(M,) which of ``paths`` each of these cuts is from."""
@@ -114,10 +123,18 @@ class Cuts:
         Raises:
             UserError: there is no such cut.
         """
-        try:
-            return self._rows[cut_id]
-        except KeyError:
-            raise UserError(f"{', '.join(map(str, self.paths))} has no cut {cut_id}") from None
+        for part, end in zip(self._parts, self._ends.tolist(), strict=True):
+            if (i := part.ids.find(cut_id)) is not None:
+                return int(end - len(part.ids) + i)
+        raise UserError(f"{', '.join(map(str, self.paths))} has no cut {cut_id}")
+
+
+def _opened_again(paths: tuple[Path, ...], content: str) -> Cuts:
+    """In a loader worker: the index is mapped there too, and must be the same."""
+    cuts = Cuts(paths)
+    if cuts.hash != content:
+        raise UserError(f"{', '.join(map(str, paths))} changed since it was opened; start again")
+    return cuts
 
 
 def _common_streams(paths: tuple[Path, ...]) -> dict[str, Stream]:

@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import hashlib
 import json
+import logging
 import os
+import time
+from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from lhotse.serialization import deserialize_item
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from speechunits.data.ids import Ids, first_repeated
 from speechunits.data.shar import scan_shar
 from speechunits.errors import UserError
 from speechunits.store import writing
 
-FORMAT = "1"
+FORMAT = "2"
+ARRAYS = {
+    **{"seconds": np.float64, "rates": np.int32, "offsets": np.int64},
+    **{"text": np.uint8, "ends": np.int64, "hashes": np.int64, "order": np.int32},
+}
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class LengthIndex:
-    """One row per cut of a manifest.
+    """One row per cut of a manifest, about 60 bytes; read back, it is mapped and not copied.
 
     Args:
         seconds: (N,) float64, durations.
         rates: (N,) int32, sampling rate of the recording in Hz; 0 where a cut has none of its own.
         offsets: (N + 1,) int64, byte range of each cut's line in ``lines``.
-        ids: N cut ids.
+        ids: of the cuts.
         lines: a plain .jsonl file, one cut per line: the manifest itself, or a decompressed copy of it.
         hash: sha256 of ids and durations: the batch plan depends on it, and not on where the audio lies.
     """
@@ -39,7 +51,7 @@ class LengthIndex:
     seconds: np.ndarray
     rates: np.ndarray
     offsets: np.ndarray
-    ids: tuple[str, ...]
+    ids: Ids
     lines: Path
     hash: str
 
@@ -54,12 +66,26 @@ def index_manifest(path: Path) -> LengthIndex:
         UserError: the manifest is empty, holds something else than cuts, or names a cut twice.
     """
     sources = sorted(path.iterdir()) if path.is_dir() else [path]
-    state = json.dumps(
-        [[s.name, s.stat().st_size, s.stat().st_mtime_ns, s.stat().st_ino] for s in sources if s.is_file()]
-    )
-    store = _store(path)
-    kept = store / f"{path.name}.index.safetensors"
-    return _read(kept, state) or _build(path, kept, state)
+    about = [(s.name, s.stat()) for s in sources if s.is_file()]
+    text = json.dumps([[name, s.st_size, s.st_mtime_ns, s.st_ino] for name, s in about])
+    state = hashlib.sha256(text.encode()).hexdigest()
+    kept = _store(path) / f"{path.name}.index.safetensors"
+    if (index := _read(kept, state)) is not None:
+        return index
+    with _alone(kept.with_name(f"{path.name}.lock")):  # the others wait for the first, and read what it made
+        if (index := _read(kept, state)) is None:
+            _build(path, kept, state)
+            index = _read(kept, state)
+    assert index is not None
+    return index
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    with open(lock, "w") as held:
+        with suppress(OSError):  # a file system without locks: every process builds the same
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def _store(path: Path) -> Path:
@@ -77,38 +103,53 @@ def _store(path: Path) -> Path:
 
 
 def _read(kept: Path, state: str) -> LengthIndex | None:
+    """The index in ``kept`` if it is whole and of this state: mapped, so that a process holds the pages it touches and
+    those of one machine share them."""
     try:
         with safe_open(kept, "numpy") as f:
             about = f.metadata()
-            if about.get("format") != FORMAT or about.get("state") != state:
-                return None
-            arrays = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 (safe_open is not a mapping)
     except (FileNotFoundError, SafetensorError):
+        return None
+    if about.get("format") != FORMAT or about.get("state") != state:
         return None
     lines = kept.parent / about["lines"]
     if not lines.is_file():
         return None
-    ids = tuple(arrays["ids"].tobytes().decode().split("\n"))
+    arrays = _mapped(kept)
+    ids = Ids(*(arrays[name] for name in ("text", "ends", "hashes", "order")))
     return LengthIndex(arrays["seconds"], arrays["rates"], arrays["offsets"], ids, lines, about["hash"])
 
 
-def _build(path: Path, kept: Path, state: str) -> LengthIndex:
+def _mapped(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file, read when they are used."""
+    with open(path, "rb") as f:
+        size = int.from_bytes(f.read(8), "little")
+        header = json.loads(f.read(size))
+    data = np.asarray(np.memmap(path, np.uint8, "r", 8 + size))
+    return {name: data[slice(*header[name]["data_offsets"])].view(kind) for name, kind in ARRAYS.items()}
+
+
+def _build(path: Path, kept: Path, state: str) -> None:
+    begin = time.monotonic()
     digest = hashlib.sha256()
     in_place = path.is_file() and path.suffix == ".jsonl"
     part = kept.with_name(f"{path.name}.{os.getpid()}.part")
-    ids, seconds, rates, ends = [], [], [], [0]
+    seconds, rates, offsets = array("d"), array("i"), array("q", [0])
+
+    def rows(out: IO[bytes]) -> Iterator[str]:
+        for number, line in enumerate(_lines(path, digest), 1):
+            offsets.append(offsets[-1] + out.write(line))
+            name, length, rate = _row(line, f"{path}: line {number}")
+            seconds.append(length)
+            rates.append(rate)
+            yield name
+
     try:
         with open(os.devnull if in_place else part, "wb") as out:
-            for number, line in enumerate(_lines(path, digest), 1):
-                ends.append(ends[-1] + out.write(line))
-                row = _row(line, f"{path}: line {number}")
-                ids.append(row[0])
-                seconds.append(row[1])
-                rates.append(row[2])
-        if not ids:
+            ids = Ids.pack(rows(out))
+        if not len(ids):
             raise UserError(f"{path} holds no cuts; run the stage that writes it again and look for its warnings")
-        if len(set(ids)) < len(ids):
-            twice = next(i for i, n in zip(*np.unique(ids, return_counts=True), strict=True) if n > 1)
+        if (twice := first_repeated([ids])) is not None:
             raise UserError(f"{path} names the cut {twice} twice; ids decide every random draw, so make them unique")
         if in_place:
             lines = path
@@ -117,22 +158,21 @@ def _build(path: Path, kept: Path, state: str) -> LengthIndex:
             os.replace(part, lines)
     finally:
         part.unlink(missing_ok=True)
-    lengths = np.array(seconds)
-    content = hashlib.sha256("\n".join(ids).encode() + lengths.tobytes()).hexdigest()
-    index = LengthIndex(lengths, np.array(rates, np.int32), np.array(ends), tuple(ids), lines, content)
-    about = {"format": FORMAT, "state": state, "hash": index.hash, "lines": os.path.relpath(lines, kept.parent)}
     arrays = {
-        "seconds": index.seconds,
-        "rates": index.rates,
-        "offsets": index.offsets,
-        "ids": np.frombuffer("\n".join(ids).encode(), np.uint8),
+        "seconds": np.frombuffer(seconds),
+        "rates": np.frombuffer(rates, np.int32),
+        "offsets": np.frombuffer(offsets, np.int64),
+        **{"text": ids.text, "ends": ids.ends, "hashes": ids.hashes, "order": ids.order},
     }
+    content = hashlib.sha256(memoryview(ids.text)[:-1])  # without the last newline: as format 1, or all plans change
+    content.update(arrays["seconds"])
+    about = {"format": FORMAT, "state": state, "hash": content.hexdigest()}
     with writing(kept) as aside:
-        save_file(arrays, aside, about)
+        save_file(arrays, aside, {**about, "lines": os.path.relpath(lines, kept.parent)})
     for old in kept.parent.glob(f"{path.name}.*.jsonl"):
         if old != lines:
             old.unlink(missing_ok=True)
-    return index
+    log.info("%s: indexed %d cuts in %.0f s", path, len(ids), time.monotonic() - begin)
 
 
 def _lines(path: Path, digest: Any) -> Iterator[bytes]:

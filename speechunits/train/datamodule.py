@@ -204,9 +204,9 @@ def usable(cuts: Cuts, min_duration: float, max_duration: float | None) -> np.nd
     long = cuts.seconds > (math.inf if max_duration is None else max_duration)
     for found, what in ((short, f"shorter than {min_duration:g} s"), (long, f"longer than {max_duration} s")):
         if found.any():
-            example = cuts.ids[int(np.argmax(found))]
+            example = cuts.id(int(np.argmax(found)))
             log.warning("%s: left out %d of %d cuts %s, e.g. %s", where, found.sum(), len(cuts), what, example)
-    rows = np.flatnonzero(~(short | long))
+    rows = np.flatnonzero(~(short | long)).astype(np.int32)
     if not len(rows):
         raise UserError(f"{where}: all {len(cuts)} cuts are outside the limits; widen min_duration and max_duration")
     return rows

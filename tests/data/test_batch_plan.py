@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import itertools
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,6 +84,26 @@ def test_plan_is_a_pure_function_of_its_arguments():
     assert all(sorted(flat(batches(o, 5))) != sorted(flat(here)) for o in others)
     assert plan.name == BatchPlan(seconds, 60, "k", seed=1).name
     assert len({plan.name, *(o.name for o in others), BatchPlan(seconds, 50, "k", seed=1).name}) == 4
+
+
+@pytest.mark.parametrize(
+    ("count", "seed", "shape", "name", "content"),
+    [
+        (5000, 0, {}, "3fab6205b5137f1c", "cfdacb4bdf5424c6"),
+        (20000, 1, {"ranks": 4, "accumulate": 2}, "7d1865fb4ee45099", "787c355afd226ec4"),
+        (700, 2, {"rows": np.arange(0, 700, 3), "buckets": 7}, "40c486f9929b8f29", "33fa30f7d9656cac"),
+        (5, 3, {"ranks": 8}, "7463e3d75c68bd6a", "9dc3422aa13fb57a"),
+    ],
+)
+def test_plans_of_runs_under_way_do_not_change(count: int, seed: int, shape: dict[str, Any], name: str, content: str):
+    """Recorded with version 0.1: a plan that changes makes every checkpoint in the middle of an epoch inexact."""
+    seconds = np.round(np.random.default_rng(seed).uniform(1.3, 17, count), 2)
+    plan, digest = BatchPlan(seconds, 87.5, "k", seed, **shape), hashlib.sha256()
+    for epoch in (plan.epoch(0), plan.epoch(3)):
+        for at in itertools.product(range(len(epoch)), range(plan.accumulate), range(plan.ranks)):
+            for rows in (epoch.batch(*at), epoch.spares(*at)):
+                digest.update(rows.astype(np.int64).tobytes() + b"|")
+    assert (plan.name, digest.hexdigest()[:16]) == (name, content)
 
 
 def test_epochs_differ_in_company_and_order_but_not_in_length():

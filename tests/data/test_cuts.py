@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+import logging
+import mmap
 import pickle
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -54,13 +58,60 @@ def test_index_is_built_once_and_again_when_stale(corpus: Corpus, monkeypatch: p
     with monkeypatch.context() as m:
         m.setattr("speechunits.data.length_index._build", lambda *_: pytest.fail("the index was fresh"))
         second = index_manifest(path)
-    assert second.ids == first.ids and second.hash == first.hash
+    assert list(second.ids) == list(first.ids) == ["a0", "a1"] and second.hash == first.hash
     np.testing.assert_array_equal(second.offsets, first.offsets)
     time.sleep(0.01)
     corpus([0.3, 0.6])
     third = index_manifest(path)
     assert third.hash != first.hash and third.seconds[1] == 0.6
     assert not first.lines.exists()  # no copies pile up
+
+
+def test_an_index_is_mapped_and_not_copied(corpus: Corpus):
+    """Read-only pages of the file: forked workers and the ranks of one machine share them."""
+    cuts = open_cuts(corpus([0.3, 0.5]))
+    ids = cuts._parts[0].ids
+    for array in (cuts.seconds, cuts.rates, ids.text, ids.ends, ids.hashes, ids.order, cuts._parts[0].offsets):
+        while not isinstance(array, mmap.mmap):
+            assert not array.flags.owndata and not array.flags.writeable
+            array = array.base
+    with pytest.raises(ValueError, match="read-only"):
+        cuts.seconds[0] = 1
+
+
+def test_hash_is_that_of_earlier_versions(corpus: Corpus):
+    """The plan of a run under way depends on it."""
+    ids, seconds = "a0\na1\na2", np.array([0.3, 0.5, 0.4])
+    assert open_cuts(corpus([0.3, 0.5, 0.4])).hash == hashlib.sha256(ids.encode() + seconds.tobytes()).hexdigest()
+
+
+def index_in_process(path: Path) -> int:
+    return open_cuts(path)._parts[0].lines.stat().st_mtime_ns
+
+
+def test_processes_that_start_together_build_one_index(corpus: Corpus, caplog: pytest.LogCaptureFixture):
+    path = corpus([0.2] * 40)
+    with ThreadPoolExecutor(3) as pool, caplog.at_level(logging.INFO):
+        assert len(set(pool.map(index_in_process, [path] * 3))) == 1
+    assert caplog.text.count("indexed 40 cuts") == 1
+    assert sorted(p.name for p in (path.parent / ".speechunits").iterdir() if p.suffix != ".jsonl") == [
+        "a.jsonl.gz.index.safetensors",
+        "a.jsonl.gz.lock",
+    ]
+
+
+def test_a_manifest_that_changes_under_a_worker_is_named(corpus: Corpus):
+    path = corpus([0.3, 0.5])
+    plain = path.with_suffix("")
+    plain.write_bytes(gzip.decompress(path.read_bytes()))
+    cuts = open_cuts(plain)
+    sent = pickle.dumps(cuts)
+    plain.write_bytes(plain.read_bytes()[40:])
+    with pytest.raises(UserError, match=r"a.jsonl changed since it was opened \(.*\); start again"):
+        cuts[0]
+    plain.write_bytes(gzip.decompress(corpus([0.3, 0.6]).read_bytes()))
+    with pytest.raises(UserError, match=r"a.jsonl changed since it was opened; start again"):
+        pickle.loads(sent)
 
 
 def test_hash_is_of_ids_and_durations(corpus: Corpus, tmp_path: Path):
