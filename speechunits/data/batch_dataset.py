@@ -20,13 +20,14 @@ from speechunits.stream import Stream
 class Planned(NamedTuple):
     """One batch to load.
 
-    spares: cuts to borrow one of, in this order, if no cut of ``rows`` can be read. visits: how often each of ``rows`` came
-    before in this epoch, if some did (``Mixture``): they are cropped and masked anew.
+    spares: cuts to borrow one of, in this order, if no cut of ``rows`` can be read. place: what errors call the batch.
+    visits: how often each of ``rows`` came before in this epoch, if some did (``Mixture``): they are cropped and masked anew.
     """
 
     epoch: int
     rows: tuple[int, ...]
     spares: tuple[int, ...] = ()
+    place: str = ""
     visits: tuple[int, ...] | None = None
 
 
@@ -99,7 +100,7 @@ class BatchDataset(Dataset):
                 batch[name] = field.collate([item[name] for item in items])
             return Loaded(batch, bad)
         except UserError as error:
-            return Loaded({"ids": []}, bad, str(error))
+            return Loaded({"ids": []}, bad, f"{error} ({planned.place})" if planned.place else str(error))
 
     def _load(
         self, row: int, epoch: int, bad: dict[str, str], visit: int = 0

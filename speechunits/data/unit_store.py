@@ -19,6 +19,12 @@ from lhotse.utils import fastcopy
 NAME = "speechunits_packed"
 
 
+def packed(value: np.ndarray) -> tuple[str, bytes]:
+    """``dtype:T[:K]`` and the bytes of an array."""
+    data = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
+    return ":".join([data.dtype.str, *map(str, data.shape)]), data.tobytes()
+
+
 @register_writer
 class PackedWriter(FeaturesWriter):
     """Appends little-endian integers to one file; the key of an array is ``offset:dtype:T[:K]``."""
@@ -39,9 +45,11 @@ class PackedWriter(FeaturesWriter):
         return self._hash.hexdigest()
 
     def write(self, key: str, value: np.ndarray) -> str:
-        data = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
-        where = ":".join([str(self._file.tell()), data.dtype.str, *map(str, data.shape)])
-        raw = data.tobytes()
+        return self.append(*packed(value))
+
+    def append(self, kind: str, raw: bytes) -> str:
+        """What ``packed`` gave; the key of the array."""
+        where = f"{self._file.tell()}:{kind}"
         self._hash.update(raw)
         self._file.write(raw)
         return where

@@ -19,8 +19,9 @@ from lhotse.utils import fastcopy
 from torch import Tensor
 
 from speechunits.data.fields.units_field import SHORT, changes_of_speed, frames
+from speechunits.data.shar import without_bytes
 from speechunits.data.unit_meta import meta_path, write_meta
-from speechunits.data.unit_store import NAME, PackedWriter
+from speechunits.data.unit_store import NAME, PackedWriter, packed
 from speechunits.errors import UserError
 
 
@@ -28,8 +29,8 @@ class UnitWriter:
     """Use as a context manager. Writes three files, each aside and then renamed, the manifest last:
 
     ``train.jsonl.gz`` (the cuts with a TemporalArray under ``custom[field]``), ``train.jsonl.gz.meta.json`` (hop,
-    vocab, fingerprint, origin) and ``train.units.<hash>.bin`` (the codes). An interrupted run leaves nothing, so it is
-    simply run again; several processes write a manifest each, which ``open_cuts`` reads as one.
+    vocab, fingerprint, origin) and ``train.units.<hash>.bin`` (the codes). An interrupted run leaves nothing. What several
+    processes ``pack``, one can ``add`` (``units/unit_parts.py``).
 
     Args:
         manifest: path of the new ``.jsonl.gz``.
@@ -56,11 +57,12 @@ class UnitWriter:
         if not self.path.name.endswith(".jsonl.gz"):
             raise UserError(f"{manifest} must end in .jsonl.gz, like every manifest of cuts; rename it")
         about = {"hop": str(self.hop), "vocab": list(self.vocab), "fingerprint": fingerprint}
-        self._meta = {**(others or {}), field: {**about, "derived_from": list(derived_from)}}
+        self.meta = {**(others or {}), field: {**about, "derived_from": list(derived_from)}}
         tag = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:8]
         self._bin = self.path.with_name(f"{self.path.name.removesuffix('.jsonl.gz')}.{field}.{tag}.bin")
         self._dtype = np.int16 if max(self.vocab) <= 1 << 15 else np.int32
         self._seen: set[str] = set()
+        self._count = 0
         self._first: np.ndarray | None = None
         self._varied = False
 
@@ -76,12 +78,21 @@ class UnitWriter:
         """Store the codes of one cut, (T,) or (T, K) integers.
 
         Raises:
-            UserError: the shape, the range or the number of codes does not fit, or the cut was written before.
+            UserError: the codes do not fit (``pack``), or the cut was written before.
+        """
+        if cut.id in self._seen:
+            raise UserError(f"the cut {cut.id} came twice; ids of cuts must be unique")
+        self._seen.add(cut.id)
+        self.add(*self.pack(cut, codes))
+
+    def pack(self, cut: Cut, codes: Tensor | np.ndarray) -> tuple[dict[str, Any], bytes]:
+        """The manifest's entry for one cut and the bytes of its codes, for ``add``, in this process or another.
+
+        Raises:
+            UserError: the shape, the range or the number of codes does not fit.
         """
         codes = np.asarray(codes)
         count = frames(cut.duration, self.hop)
-        if cut.id in self._seen:
-            raise UserError(f"the cut {cut.id} came twice; ids of cuts must be unique")
         if codes.shape[1:] not in [(len(self.vocab),), *([()] if len(self.vocab) == 1 else [])]:
             raise UserError(f"codes of the cut {cut.id} have shape {codes.shape} for {len(self.vocab)} codebook(s)")
         sizes = np.array(self.vocab if codes.ndim > 1 else self.vocab[0])
@@ -92,19 +103,29 @@ class UnitWriter:
                 f"the cut {cut.id} has {count} frames of {self.hop} s, but {len(codes)} codes came; "
                 "the tokenizer's hop is wrong or the codes are of another cut"
             )
-        self._seen.add(cut.id)
-        if self._first is None and len(codes):
-            self._first = codes[0]
-        self._varied |= bool((codes != self._first).any())
-        key = self._codes.write(cut.id, codes.astype(self._dtype))
+        kind, raw = packed(codes.astype(self._dtype))
         array = TemporalArray(
-            Array(NAME, str(self._bin.resolve()), key, list(codes.shape)), 0, float(self.hop), cut.start
+            Array(NAME, str(self._bin.resolve()), f"0:{kind}", list(codes.shape)), 0, float(self.hop), cut.start
         )
         custom = {**(cut.custom or {}), self.field: array}
         if speed := changes_of_speed(cut.recording):
             custom[f"{self.field}_speed"] = speed  # the codes are of the changed audio, so they fit it
-        line = json.dumps(fastcopy(cut, custom=custom).to_dict(), ensure_ascii=False)
-        self._lines.write(line.encode() + b"\n")
+        return without_bytes(fastcopy(cut, custom=custom).to_dict()), raw
+
+    def size(self, row: dict[str, Any]) -> int:
+        """How many bytes of codes belong to an entry that ``pack`` made."""
+        return int(np.prod(row["custom"][self.field]["array"]["shape"])) * np.dtype(self._dtype).itemsize
+
+    def add(self, row: dict[str, Any], raw: bytes) -> None:
+        """Append what ``pack`` made; that no cut comes twice is the caller's care."""
+        codes = np.frombuffer(raw, self._dtype).reshape(-1, len(self.vocab))
+        if self._first is None and len(codes):
+            self._first = codes[0]
+        self._varied |= bool((codes != self._first).any())
+        array = row["custom"][self.field]["array"]
+        array["storage_key"] = self._codes.append(array["storage_key"].partition(":")[2], raw)
+        self._lines.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        self._count += 1
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, _: TracebackType | None) -> None:
         try:
@@ -120,9 +141,9 @@ class UnitWriter:
                 part.unlink(missing_ok=True)
 
     def _publish(self) -> None:
-        if not self._seen:
+        if not self._count:
             raise UserError(f"no codes were written for {self.path}; look for unreadable audio in the log")
-        if len(self._seen) > 1 and not self._varied:
+        if self._count > 1 and not self._varied:
             raise UserError(
                 f"all labels for {self.path} are one and the same code; look at the tokenizer's codebook and its input"
             )
@@ -131,7 +152,7 @@ class UnitWriter:
         meta_path(self.path).unlink(missing_ok=True)
         try:
             os.replace(self._parts[0], self._bin)
-            write_meta(self.path, self._meta)
+            write_meta(self.path, self.meta)
             os.replace(self._parts[1], self.path)
         except (OSError, UserError):  # a full disk: codes without a manifest are of no use
             for path in (self._bin, meta_path(self.path)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from socket import gethostname
 from typing import Any
 
 from speechunits.data.batch_dataset import BatchDataset, Planned
@@ -81,12 +82,14 @@ class _Rest:
     def __iter__(self) -> Iterator[Planned]:
         first = self.position.window
         epoch = self.plan.epoch(self.position.epoch)
-        rows, visits = (None, None) if self.mixed is None else self.mixed.epoch(epoch.epoch)
+        mixed = None if self.mixed is None else self.mixed.epoch(epoch.epoch)
+        mine = f"rank {self.rank} on {gethostname()}, epoch {epoch.epoch}"
         for window in range(first, len(epoch)):
             for micro in range(self.plan.accumulate):
                 batch, spares = (f(window, micro, self.rank) for f in (epoch.batch, epoch.spares))
-                if rows is None or visits is None:
-                    yield Planned(epoch.epoch, tuple(batch.tolist()), tuple(spares.tolist()))
-                else:
-                    heard, spared, before = (x.tolist() for x in (rows[batch], rows[spares], visits[batch]))
-                    yield Planned(epoch.epoch, tuple(heard), tuple(spared), tuple(before))
+                visits = None
+                if mixed is not None:  # the plan counts places in the mixture
+                    visits = tuple(mixed[1][batch].tolist())
+                    batch, spares = mixed[0][batch], mixed[0][spares]
+                place = f"{mine}, window {window}, batch {micro} of it"
+                yield Planned(epoch.epoch, tuple(batch.tolist()), tuple(spares.tolist()), place, visits)

@@ -7,7 +7,7 @@ import pytest
 
 from speechunits.data.batch_dataset import BatchDataset
 from speechunits.data.batch_plan import BatchPlan
-from speechunits.data.cuts import open_cuts
+from speechunits.data.cuts import Cuts, open_cuts
 from speechunits.data.fields import AudioField
 from speechunits.data.transforms import Crop
 from speechunits.data.window_loader import Position, WindowLoader
@@ -85,3 +85,19 @@ def test_ranks_share_the_windows_of_one_rank(dataset: BatchDataset):
     for (a, x), (b, y), (both, z) in zip(*two, one, strict=True):
         assert sorted(map(tuple, a + b)) == sorted(map(tuple, both))
         assert x + y == pytest.approx(z, abs=1e-3)
+
+
+def test_a_rank_loads_only_its_own_cuts(dataset: BatchDataset, monkeypatch: pytest.MonkeyPatch):
+    """Counted where cuts are read: 4 ranks together read each cut once, and none reads what another does."""
+    read: list[list[int]] = []
+    real = Cuts.__getitem__
+    monkeypatch.setattr(Cuts, "__getitem__", lambda cuts, row: read[-1].append(row) or real(cuts, row))
+    planned = []
+    for rank in range(4):
+        read.append([])
+        windows = loader(dataset, Position(0, 1), ranks=4, rank=rank)
+        seen(windows)
+        epoch = windows.plan.epoch(0)
+        planned.append([i for w in range(1, len(epoch)) for m in range(2) for i in epoch.batch(w, m, rank).tolist()])
+    assert read == planned and all(read)
+    assert len({i for rows in read for i in rows}) == sum(map(len, read))
