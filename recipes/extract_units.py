@@ -2,7 +2,8 @@
 
 For each named manifest ``out/<name>.jsonl.gz``: the same cuts with their units as a lhotse TemporalArray under
 ``custom[field]``, and ``.meta.json`` with hop, vocabulary and fingerprint. Unreadable audio is listed in
-``out/<name>.bad.json`` and left out. With torchrun each process writes its own ``<name>.<rank>.jsonl.gz``.
+``out/<name>.bad.json`` and left out. Several processes (torchrun) share the work; killed and run again, also by another
+number of processes, it goes on and writes the same bytes (``out/<name>.parts`` holds what was done).
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from speechunits.data.fields.audio_field import AudioField
 from speechunits.data.fields.cut_field import CutField
 from speechunits.data.unit_meta import read_meta
 from speechunits.data.unit_writer import UnitWriter
-from speechunits.errors import UserError
 from speechunits.recipe import log_to, main, usable_device
-from speechunits.seq import unpad
 from speechunits.units.feature_pass import FeaturePass
 from speechunits.units.tokenizer import UnitTokenizer
+from speechunits.units.unit_parts import UnitParts
 
 log = logging.getLogger("speechunits.extract_units")
 
@@ -43,30 +43,29 @@ def extract_units(
     encode = UnitTokenizer.load(tokenizer, place)
     derived = store.read_meta(tokenizer)["derived_from"]
     figures: dict[str, Any] = {"fingerprint": encode.fingerprint}
+    made = []
     for name, manifest in cuts.items():
         corpus = open_cuts(manifest)
         fields = {"audio": AudioField(), "cut": CutField()}
         batches = FeaturePass(corpus, fields, max_seconds, num_workers=num_workers, device=place)
-        if not batches.mine():
-            log.warning("%s: fewer batches than processes, this one has nothing to do; lower max_seconds", name)
-            continue
-        part = name if batches.ranks == 1 else f"{name}.{batches.rank}"
-        path, bad, count = Path(out) / f"{part}.jsonl.gz", Path(out) / f"{part}.bad.json", 0
         others = {k: v for p in corpus.paths for k, v in read_meta(Path(p)).items() if k != field}
-        begin = time.monotonic()
-        with UnitWriter(path, encode.hop, encode.vocab, encode.fingerprint, field, derived, others) as writer:
-            for _, batch in batches():
-                for cut, codes in zip(batch["cut"], unpad(encode.codes(batch["audio"])), strict=True):
-                    writer.write(cut, codes.cpu())
-                    count += 1
+        path = Path(out) / f"{name}.jsonl.gz"
+        writer = UnitWriter(path, encode.hop, encode.vocab, encode.fingerprint, field, derived, others)
+        parts = UnitParts(Path(out) / f"{name}.parts", batches, writer)
+        begin, left = time.monotonic(), len(parts.mine())
+        speed = parts.write(encode.codes) / (time.monotonic() - begin)
+        log.info("%s: %d of %d parts are this process's to write: %.0f x real time", name, left, len(parts), speed)
+        ranks.barrier()
+        if ranks.first_process():
+            bad = Path(out) / f"{name}.bad.json"
             bad.unlink(missing_ok=True)
-            if batches.bad:
-                store.write_json(bad, batches.bad)
-            if len(batches.bad) > count:
-                raise UserError(f"{manifest}: most cuts cannot be read ({len(batches.bad)}, {count} can); see {bad}")
-        speed = batches.seconds / batches.ranks / (time.monotonic() - begin)
-        log.info("%s: %d cuts, %.0f x real time, %d unreadable", path, count, speed, len(batches.bad))
-        figures[part] = {"cuts": count, "unreadable": len(batches.bad)}
+            count, unreadable = parts.join(bad)
+            log.info("%s: %d cuts, %d unreadable", path, count, len(unreadable))
+            figures[name] = {"cuts": count, "unreadable": len(unreadable)}
+        made.append(parts)
+    ranks.barrier()  # until all is written a run that is killed has its parts to go on from
+    for parts in made if ranks.first_process() else ():
+        parts.clear()
     return figures
 
 

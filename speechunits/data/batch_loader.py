@@ -53,10 +53,14 @@ class BatchLoader:
         return len(self.planned)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for loaded in self._loader:
+        return (batch for _, batch in self.numbered())
+
+    def numbered(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Each batch with its number among the planned ones."""
+        for number, loaded in enumerate(self._loader):
             self._count(loaded)
             if loaded.batch["ids"]:
-                yield loaded.batch
+                yield number, loaded.batch
 
     def _count(self, loaded: Loaded) -> None:
         for cut_id, reason in loaded.bad.items():

@@ -62,8 +62,8 @@ class BatchPlan:
         self.windows = (len(self._starts) - 1) // (ranks * accumulate)  #: per epoch, the same in each
         digest = hashlib.sha256(f"{max_seconds}\0{buckets}\0{ranks * accumulate}\0{seed}\0{key}\0".encode())
         for start in range(0, len(self.rows), 1 << 20):
-            digest.update(self.rows[start : start + (1 << 20)].astype(np.int64))
-        digest.update(np.ascontiguousarray(self.seconds))
+            digest.update(self.rows[start : start + (1 << 20)].astype(np.int64).data)
+        digest.update(np.ascontiguousarray(self.seconds).data)
         self.name = digest.hexdigest()[:16]  #: plans with the same name are the same
 
     def _shape(self, sorted_seconds: np.ndarray, max_seconds: float, buckets: int) -> tuple[np.ndarray, np.ndarray]:

@@ -158,14 +158,14 @@ def _build(path: Path, kept: Path, state: str) -> None:
             os.replace(part, lines)
     finally:
         part.unlink(missing_ok=True)
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "seconds": np.frombuffer(seconds),
         "rates": np.frombuffer(rates, np.int32),
         "offsets": np.frombuffer(offsets, np.int64),
         **{"text": ids.text, "ends": ids.ends, "hashes": ids.hashes, "order": ids.order},
     }
-    content = hashlib.sha256(memoryview(ids.text)[:-1])  # without the last newline: as format 1, or all plans change
-    content.update(arrays["seconds"])
+    content = hashlib.sha256(ids.text[:-1].data)  # without the last newline: as format 1, or all plans change
+    content.update(arrays["seconds"].data)
     about = {"format": FORMAT, "state": state, "hash": content.hexdigest()}
     with writing(kept) as aside:
         save_file(arrays, aside, {**about, "lines": os.path.relpath(lines, kept.parent)})

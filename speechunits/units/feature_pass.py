@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from socket import gethostname
 from typing import Any
 
 import numpy as np
@@ -80,20 +82,33 @@ class FeaturePass:
 
     def __call__(self, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
         """(index in the global order, batch) of this process from ``start`` on; unreadable cuts go to ``bad``."""
-        mine = self.mine(start)
-        index_of = {self.cuts.ids[row]: i for i in mine for row in self.batches[i]}
-        planned = [Planned(0, tuple(int(r) for r in self.batches[i])) for i in mine]
-        loader = BatchLoader(self.dataset, planned, self.num_workers)
-        try:
-            for batch in loader:
-                moved = {k: v.to(self.device) if hasattr(v, "to") else v for k, v in batch.items()}
-                yield index_of[batch["ids"][0]], moved
-        finally:  # also for who stops early
-            self.bad |= loader.bad
+        return self.only(self.mine(start))
+
+    def only(self, indices: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The same of these indices, whosever they are."""
+        loader = BatchLoader(self.dataset, _Some(self, indices), self.num_workers)
+        loader.bad = self.bad
+        for number, batch in loader.numbered():
+            yield indices[number], {k: v.to(self.device) if hasattr(v, "to") else v for k, v in batch.items()}
 
     def features(self, features: Features) -> FeatureStream:
         """A feature stream for ``KMeansFitter``: every call is one pass."""
         return FeatureStream(self, features)
+
+
+@dataclass
+class _Some:
+    """Some batches of a pass, planned when their turn comes."""
+
+    of: FeaturePass
+    indices: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[Planned]:
+        mine = f"rank {self.of.rank} on {gethostname()}, batch"
+        return (Planned(0, tuple(self.of.batches[i].tolist()), place=f"{mine} {i}") for i in self.indices)
 
 
 class FeatureStream:

@@ -16,7 +16,7 @@ from speechunits.data.fields.units_field import UnitsField
 from speechunits.errors import UserError
 from speechunits.recipe import run
 from speechunits.units.tokenizer import UnitTokenizer
-from tests.recipes.toy import Corpus, extract_arguments, save, several
+from tests.recipes.toy import Corpus, extract_arguments, save
 
 
 def stored(cuts: Cuts) -> dict[str, list[int]]:
@@ -46,23 +46,6 @@ def test_a_second_field_keeps_the_first(corpus: Corpus, tokenizer: Path, units: 
     more = [f"cuts.train={units / 'train.jsonl.gz'}", "field=other"]
     run(extract_units, [f"out={tmp_path}", f"tokenizer={tokenizer}", *more])
     assert set(open_cuts(tmp_path / "train.jsonl.gz").streams) == {"units", "other"}
-
-
-@pytest.mark.slow
-def test_two_processes_write_the_units_of_one(corpus: Corpus, tokenizer: Path, units: Path, tmp_path: Path) -> None:
-    said = several(2, "extract_units", extract_arguments(corpus, tmp_path, tokenizer))
-    parts = [tmp_path / f"train.{rank}.jsonl.gz" for rank in (0, 1)]
-    assert stored(open_cuts(parts)) == stored(open_cuts(units / "train.jsonl.gz"))
-    assert all(len(open_cuts(p)) < 10 for p in parts)
-    mark = json.loads((tmp_path / "_COMPLETE.json").read_text())
-    assert mark["train.0"]["cuts"] == len(open_cuts(parts[0])) and "train.1.jsonl.gz" not in said
-
-
-@pytest.mark.slow
-def test_a_process_without_work_does_not_fail(corpus: Corpus, tokenizer: Path, tmp_path: Path) -> None:
-    said = several(2, "extract_units", extract_arguments(corpus, tmp_path, tokenizer, max_seconds=100))
-    assert "nothing to do" in said and (tmp_path / "_COMPLETE.json").exists()
-    assert [p.name for p in sorted(tmp_path.glob("*.jsonl.gz"))] == ["train.0.jsonl.gz", "valid.0.jsonl.gz"]
 
 
 def spoil(corpus: Corpus, folder: Path, rows: list[int]) -> Path:
