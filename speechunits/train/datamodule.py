@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ class SpeechDataModule(LightningDataModule):
         valid_max_seconds: as ``max_seconds``; None takes that.
         num_workers: loader processes per rank and loader. They change nothing but speed.
         seed: of the batch plan and of all draws about utterances.
+        accept_manifest: hash of training cuts to go on with although the checkpoint saw others; the error names it.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class SpeechDataModule(LightningDataModule):
         valid_max_seconds: float | None = None,
         num_workers: int = 2,
         seed: int = 0,
+        accept_manifest: str | None = None,
     ) -> None:
         super().__init__()
         corpora = named(train) if isinstance(train, Mapping) else [("train", train)]
@@ -76,7 +79,7 @@ class SpeechDataModule(LightningDataModule):
         self.max_seconds, self.accumulate, self.buckets = max_seconds, accumulate, buckets
         self.min_duration, self.max_duration, self.max_bad = min_duration, max_duration, max_bad
         self.valid_max_seconds = valid_max_seconds or max_seconds
-        self.num_workers, self.seed = num_workers, seed
+        self.num_workers, self.seed, self.accept_manifest = num_workers, seed, accept_manifest
         self.position = Position()
         self._restored: dict[str, Any] | None = None
         self._windows: WindowLoader | None = None
@@ -157,15 +160,24 @@ class SpeechDataModule(LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         state: dict[str, Any] = {"epoch": self.position.epoch, "window": self.position.window}
         state["labels"] = {name: stream.fingerprint for name, stream in self.streams.items()}
+        state["manifest"] = self._manifest()
         if self._windows is not None:
-            state |= {"windows": len(self._windows), "plan": self._windows.plan.name}
+            plan = self._windows.plan
+            state |= {"windows": plan.windows, "plan": plan.name, "group": plan.ranks * plan.accumulate}
         return state
+
+    def _manifest(self) -> dict[str, Any]:
+        """The training cuts by what decides batches and draws, ids and durations; where the audio lies may change."""
+        cuts = self.train_set.cuts
+        name = hashlib.sha256(cuts.hash.encode()).hexdigest()[:12]
+        return {"hash": name, "cuts": len(cuts), "hours": float(cuts.seconds.sum() / 3600)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where ``state_dict`` stood.
 
         Raises:
-            UserError: it was trained on codes of another tokenizer: a head would go on with other meanings of each code.
+            UserError: it was trained on codes of another tokenizer: a head would go on with other meanings of each code;
+                or on other cuts, and ``accept_manifest`` does not name those of now.
         """
         for name, now in self.streams.items():
             then = state_dict.get("labels", {}).get(name, now.fingerprint)
@@ -175,13 +187,36 @@ class SpeechDataModule(LightningDataModule):
                     f"{', '.join(self.train_paths)} holds those of {now.fingerprint}; extract them with {then} "
                     "again, or begin a new run in another out="
                 )
+        here = self._manifest()
+        there = state_dict.get("manifest", here)
+        if there["hash"] != here["hash"]:
+            said = (
+                f"{self.train_paths}: the checkpoint saw {there['cuts']} cuts of {there['hours']:.2f} h ({there['hash']}), "
+                f"now there are {here['cuts']} of {here['hours']:.2f} h ({here['hash']}): other ids or durations"
+            )
+            if self.accept_manifest != here["hash"]:
+                accept = f"data.accept_manifest={here['hash']}"
+                raise UserError(f"{said}; put the manifest of before back, or give {accept} to go on with this one")
+            log.warning("%s; accepted", said)
         self.position.epoch, self.position.window = state_dict["epoch"], state_dict["window"]
         self._restored = state_dict
 
     def _place(self, plan: BatchPlan) -> None:
         """A restored place in an epoch means something only under the same plan: else go on at the same share of it."""
         state, self._restored = self._restored, None
-        if state and state["window"] and state.get("plan") != plan.name:
+        if not state or not state.get("plan") or state["plan"] == plan.name:
+            return
+        then, now = state.get("group"), plan.ranks * plan.accumulate
+        if then not in (None, now):
+            even = then % plan.ranks == 0
+            keep = f"data.accumulate={then // plan.ranks} keeps it" if even else f"{plan.ranks} ranks cannot keep it"
+            log.warning(
+                "the checkpoint's updates were of %d batches (ranks x accumulate), and now they are of %d: %s",
+                then,
+                now,
+                keep,
+            )
+        if state["window"]:
             self.position.window = min(plan.windows - 1, math.ceil(state["window"] / state["windows"] * plan.windows))
             log.warning(
                 "the checkpoint was in window %d of %d of epoch %d of another batch plan (other data, limits or "
