@@ -71,6 +71,7 @@ def test_parts_of_several_processes_join_to_what_one_writes(manifest: Path, tmp_
         parts(manifest, out, rank, 3).write(encode)
     left = [len(parts(manifest, out, rank, 2).mine()) for rank in (0, 1)]
     assert 0 < sum(left) < len(alone) / 2
+    assert parts(manifest, out, 98, 99).write(encode) == 0, "a process without work does not fail"
     for rank in (0, 1):
         assert parts(manifest, out, rank, 2).write(encode) < 0.5 * batches.seconds
     parts(manifest, out).join(out / "bad.json")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -55,7 +54,7 @@ def first_batch(folder: Path, window: int, workers: int) -> dict[str, Any]:
     from speechunits.data.transforms import Crop
     from speechunits.train.datamodule import SpeechDataModule
 
-    clock = [time.monotonic()]
+    clock, busy = [time.monotonic()], time.process_time()
     data = SpeechDataModule(
         str(folder / "cuts.jsonl"), {"audio": AudioField()}, 87.5, transforms=[Crop(15.6)], num_workers=workers
     )
@@ -76,6 +75,7 @@ def first_batch(folder: Path, window: int, workers: int) -> dict[str, Any]:
     private = [_private(process.pid) for process in getattr(loader.batches._loader._iterator, "_workers", [])]
     return {
         "open_s": index, "plan_s": plan, "epoch_and_batch_s": first, "total_s": round(clock[-1] - clock[0], 2),
+        "cpu_s": round(time.process_time() - busy, 2),
         "windows": len(loader), "worker_private_mb": max(private, default=0), "ids": batch["ids"],
     }  # fmt: skip
 
@@ -120,8 +120,13 @@ def main() -> None:
         row = build_index(asked.folder, asked.cuts)
     else:
         row = first_batch(asked.folder, asked.window, asked.workers[0])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    row |= {"peak_rss_mb": peak, "with_imports_s": round(time.monotonic() - begin, 2), "cores": os.cpu_count()}
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu, wall = used.ru_utime + used.ru_stime, time.monotonic() - begin
+    row |= {
+        "peak_rss_mb": used.ru_maxrss // 1024,
+        "with_imports_s": round(wall, 1),
+        "with_imports_cpu_s": round(cpu, 1),
+    }
     print(json.dumps(row))
 
 
