@@ -69,7 +69,7 @@ def first_batch(folder: Path, window: int, workers: int) -> dict[str, Any]:
     ((batch,),) = [next(batches)]
     clock.append(time.monotonic())
     if not window:
-        data.position.window = min(100_000, len(loader) // 2)
+        data.position.window = 100_000 if len(loader) > 100_000 else len(loader) // 2
         state.write_text(json.dumps(data.state_dict()))
     index, plan, first = np.diff(clock).round(2).tolist()
     private = [_private(process.pid) for process in getattr(loader.batches._loader._iterator, "_workers", [])]
