@@ -18,10 +18,11 @@ from speechunits.errors import UserError
 from speechunits.metrics.measure import Measure
 from speechunits.part import ConfigError, Tree
 from speechunits.protocols import Finishes
-from speechunits.provenance import write_provenance
+from speechunits.provenance import PACKAGES, write_provenance
 from speechunits.recipe import log_to, main
 from speechunits.stream import Stream
-from speechunits.train.checkpoint import newest_whole
+from speechunits.train.callbacks.same_everywhere import SameEverywhere
+from speechunits.train.checkpoint import to_resume
 from speechunits.train.loggers import announce
 from speechunits.train.module import TrainModule
 from speechunits.train.random_state import seed_all
@@ -101,9 +102,13 @@ def train(
         log_every=log_every,
     )
     trackers = [build(node, at=f"loggers.{name}", folder=out) for name, node in (loggers or {}).items()]
-    announce(trackers, tree, write_provenance(out, tree))
-    lightning = build(trainer, at="trainer", folder=out, loggers=trackers)
-    lightning.fit(module, datamodule, ckpt_path=newest_whole(f"{out}/checkpoints"))
+    versions = write_provenance(out, tree)
+    announce(trackers, tree, versions)
+    begin = to_resume(f"{out}/checkpoints")
+    facts = {**tree, **datamodule.contents, "versions": {name: versions[name] for name in PACKAGES}}
+    same = SameEverywhere({**facts, "a checkpoint to resume from": begin is not None})
+    lightning = build(trainer, at="trainer", folder=out, loggers=trackers, callbacks=[same])
+    lightning.fit(module, datamodule, ckpt_path=begin)
     finished: Any = module.whole()  # every rank: of a sharded model each has a part
     if not lightning.is_global_zero:
         return {}

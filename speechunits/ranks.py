@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import socket
 from typing import Any
 
 import torch
@@ -45,6 +46,12 @@ def share_of_work() -> tuple[int, int]:
     return (rank(), world()) if met() else (int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
 
 
+def who() -> str:
+    """This process for people: "rank 1 of 2 on node-b"; before processes meet, what its launcher told it."""
+    told = [f"{name}={os.environ[name]}" for name in LAUNCHED if name in os.environ]
+    return f"{f'rank {rank()} of {world()}' if met() else ' '.join(told) or 'one process'} on {socket.gethostname()}"
+
+
 def broadcast(x: Tensor, source: int) -> Tensor:
     """``x`` of rank ``source``, written into everyone's ``x``."""
     if world() > 1:
@@ -65,6 +72,14 @@ def gather(x: Tensor) -> list[Tensor]:
         return [x]
     out = [torch.empty_like(x) for _ in range(world())]
     dist.all_gather(out, x)
+    return out
+
+
+def gather_objects(x: Any) -> list[Any]:
+    """Every rank's ``x``, anything that pickles, by rank."""
+    out = [x] * world()
+    if world() > 1:
+        dist.all_gather_object(out, x)
     return out
 
 

@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError
@@ -41,6 +41,16 @@ FREE = (
 )
 FIXED = ("trainer.precision", "trainer.deterministic")  # what may not, although it lies below one of these
 _to_say: list[str] = []  # as soon as the run has a log
+_locks: set[IO[str]] = set()
+
+
+def _let_go() -> None:
+    """A forked loader worker outlives a killed run by seconds; holding its lock, it would refuse the next start."""
+    while _locks:
+        _locks.pop().close()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def usable_device(name: str) -> torch.device:
@@ -77,7 +87,11 @@ def claimed(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(f"{folder}: another run is writing there; wait for it, or choose another out=") from None
-        yield
+        _locks.add(lock)
+        try:
+            yield
+        finally:
+            _locks.discard(lock)
 
 
 def _differences(a: Any, b: Any, at: str = "") -> dict[str, tuple[Any, Any]]:
@@ -159,7 +173,8 @@ def run(recipe: Callable[..., dict[str, Any] | None], argv: list[str]) -> dict[s
         raise ConfigError(found)
     out = Path(tree["out"])
     if not ranks.first_process():
-        if mark := finished(out, tree):
+        # whether an unfinished one was begun alike is for the first process to say, which may be writing it just now
+        if (out / MARK).is_file() and (mark := finished(out, tree)):
             return mark
         figures = recipe(**tree) or {}
         ranks.barrier()
@@ -221,7 +236,8 @@ def exit_codes() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        several = ranks.world() > 1 or not ranks.first_process()
+        print(f"error: {f'{ranks.who()}: ' if several else ''}{error}", file=sys.stderr)
         sys.exit(2)
     except SafetensorError as error:  # has no errno, and names no file
         if "os error" not in str(error):

@@ -101,6 +101,9 @@ class BatchDataset(Dataset):
             return Loaded(batch, bad)
         except UserError as error:
             return Loaded({"ids": []}, bad, f"{error} ({planned.place})" if planned.place else str(error))
+        except Exception as error:
+            names = ", ".join(self.cuts[row].id for row in planned.rows)
+            raise RuntimeError(f"the batch of {names} cannot be loaded: {type(error).__name__}: {error}") from error
 
     def _load(
         self, row: int, epoch: int, bad: dict[str, str], visit: int = 0

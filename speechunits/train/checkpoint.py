@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.plugins.io import CheckpointIO
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from speechunits import ranks
 from speechunits.errors import UserError
 from speechunits.train.checkpoint_tree import join, split
 
@@ -51,7 +54,7 @@ class FolderCheckpointIO(CheckpointIO):
             for place in [*aside.iterdir(), aside]:
                 flush(place)
             self._put(aside, path)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise UserError(
                 f"{path}: the checkpoint was not written ({error}); free space or change the folder"
             ) from error
@@ -102,7 +105,7 @@ def damage(path: Path) -> str | None:
         return f"{path}: no such checkpoint folder"
     try:
         sums = dict(json.loads((path / CHECKSUMS).read_text()))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return f"{path / CHECKSUMS}: missing or unreadable"
     for name in (TENSORS, STATE):
         if not (path / name).is_file():
@@ -123,7 +126,7 @@ def newest_whole(folder: str | os.PathLike[str], before: int | None = None) -> P
     folder = Path(folder)
     for old in folder.glob(f".*{SUFFIX}.old"):
         recover(folder / old.name.removeprefix(".").removesuffix(".old"))
-    for path in sorted(folder.glob(f"*{SUFFIX}"), key=lambda p: (p.name.startswith("step-"), p.name), reverse=True):
+    for path in newest_first(folder):
         step = step_of(path)
         if before is not None and (step is None or step >= before):
             continue
@@ -132,6 +135,38 @@ def newest_whole(folder: str | os.PathLike[str], before: int | None = None) -> P
             return path
         log.warning("%s; skipped, looking for an older checkpoint", fault)
     return None
+
+
+def to_resume(folder: str | os.PathLike[str]) -> Path | None:
+    """What a process hands to ``Trainer.fit``: the newest whole checkpoint of a run, None at its beginning.
+
+    Of several processes the first one decides, and the others take its choice when they have met
+    (``WindowDDP.load_checkpoint``): machines may see a shared folder differently. These only say whether there is one.
+
+    Raises:
+        UserError: there are checkpoints, and none is whole: what was trained would be lost without a word.
+    """
+    folder = Path(folder)
+    if not ranks.first_process():
+        return next(newest_first(folder), None)
+    found = newest_whole(folder)
+    if found is None and (broken := next(newest_first(folder), None)):
+        raise UserError(f"{damage(broken)}, and no other checkpoint there is whole; delete {folder} to begin anew")
+    return found
+
+
+def newest_first(folder: Path) -> Iterator[Path]:
+    """The checkpoints of a run, damaged ones included: ``step-*.ckpt`` from the highest step down, then others."""
+    return iter(sorted(folder.glob(f"*{SUFFIX}"), key=lambda p: (p.name.startswith("step-"), p.name), reverse=True))
+
+
+def tidy(folder: Path) -> None:
+    """Delete what killed writes and deletions left; only the one process that writes there may call it."""
+    for old in folder.glob(f".*{SUFFIX}.old"):
+        recover(folder / old.name.removeprefix(".").removesuffix(".old"))
+    for left in folder.glob(f".*{SUFFIX}.*"):
+        log.info("%s: left by an interrupted run; deleted", left)
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def step_of(path: Path) -> int | None:
@@ -145,7 +180,8 @@ def recover(path: Path) -> None:
     old = path.with_name(f".{path.name}.old")
     if old.exists() and not path.exists():
         log.warning("%s: its replacement was interrupted; the previous checkpoint is used", path)
-        old.rename(path)
+        with contextlib.suppress(FileNotFoundError):  # another rank was faster
+            old.rename(path)
 
 
 def digest(path: Path) -> str:

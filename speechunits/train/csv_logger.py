@@ -17,7 +17,7 @@ class CsvLogger(Logger):
     """One row per update that was reported; rows of training and of validation are merged by ``step``.
 
     A run that resumes from update n, or goes back to it, drops the rows beyond it, which it will write again. (Lightning's
-    CSVLogger deletes the table of the run that it continues.)
+    CSVLogger deletes the table of the run that it continues.) A line that a crash tore is dropped too.
 
     Args:
         path: the table.
@@ -72,10 +72,10 @@ class CsvLogger(Logger):
     def _read(self, step: int) -> None:
         self._new = False
         if self.path.exists():
-            with self.path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                self._rows = [row for row in reader if row["step"].isdigit() and int(row["step"]) < step]
-                self._columns = list(reader.fieldnames or ["step"])
+            whole = [line for line in self.path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            reader = csv.DictReader(whole)
+            self._rows = [row for row in reader if row["step"].isdigit() and int(row["step"]) < step]
+            self._columns = list(reader.fieldnames or ["step"])
         self._write()
 
     def _write(self) -> None:

@@ -26,6 +26,7 @@ from speechunits.train.rank_sum import RankSum
 from speechunits.train.sharded import WindowFSDP
 from speechunits.train.shards import Shards
 from speechunits.train.strategy import WindowDDP
+from speechunits.train.system_figures import system_figures
 from speechunits.train.validation import Validation
 from speechunits.train.window import compare, empty, window_counts
 
@@ -281,7 +282,7 @@ class TrainModule(lightning.LightningModule):
         if isinstance(self.model, Shows):
             figures |= {f"train/{name}": value for name, value in self.model.figures().items()}
         self.rows, self.elapsed = self.rows + 1, elapsed
-        self.report(figures)
+        self.report(figures | system_figures(self.trainer, self.device))
         self._start_interval()
 
     def _waited_so_far(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -36,10 +37,11 @@ class WindowFSDP(ModelParallelStrategy):
     Args:
         ranks: processes on all nodes.
         backend: torch.distributed's; None = nccl on GPUs, gloo on CPUs.
+        timeout: how long ranks wait for each other; None = torch.distributed's own.
     """
 
-    def __init__(self, ranks: int, backend: str | None = None) -> None:
-        super().__init__(ranks, 1, save_distributed_checkpoint=False, process_group_backend=backend)
+    def __init__(self, ranks: int, backend: str | None = None, timeout: timedelta | None = None) -> None:
+        super().__init__(ranks, 1, save_distributed_checkpoint=False, process_group_backend=backend, timeout=timeout)
         self.shards = Shards()
         self._lockstep: Lockstep | None = None
         self._blocks: list[Any] = []

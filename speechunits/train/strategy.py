@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 import torch.distributed as dist
 from lightning.pytorch.strategies import DDPStrategy
 
@@ -17,3 +20,9 @@ class WindowDDP(DDPStrategy):
         assert self.model is not None
         for tensor in [*self.model.parameters(), *self.model.buffers()]:
             dist.broadcast(tensor.detach(), 0)
+
+    def load_checkpoint(
+        self, checkpoint_path: str | os.PathLike[str], weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """What rank 0 chose, on every rank: a folder on several machines may not look the same at the same time."""
+        return super().load_checkpoint(self.broadcast(checkpoint_path), weights_only)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from lightning.pytorch.strategies import Strategy
 from speechunits.errors import UserError
 from speechunits.train.alarms.standard import standard_alarms
 from speechunits.train.callbacks.keep_checkpoints import KeepCheckpoints
+from speechunits.train.callbacks.last_words import LastWords
 from speechunits.train.callbacks.progress_line import ProgressLine
 from speechunits.train.callbacks.stop import Stop
 from speechunits.train.callbacks.validate_every import ValidateEvery
@@ -43,6 +45,7 @@ def build_trainer(
     deterministic: bool = False,
     backend: str | None = None,
     start: Literal["popen", "spawn", "fork"] = "popen",
+    timeout: float = 600.0,
     alarms: Mapping[str, Any] | None = None,
     *,
     folder: str | Path,
@@ -65,6 +68,9 @@ def build_trainer(
         best: a validation figure (``valid/loss``) whose best value is kept as ``best.ckpt``.
         backend: torch.distributed's; None = nccl on GPUs, gloo on CPUs.
         start: how the processes of this node start; "popen" runs the script again for each ("fsdp" has no other).
+        timeout: seconds that ranks wait for each other before the run ends: at the start, in an update, for a checkpoint or
+            validation of another rank. A rank that dies is noticed at once by gloo; by nccl after this time, unless the
+            launcher ends all (torchrun and Lightning on one machine; srun with --kill-on-bad-exit).
         alarms: changes to the alarms that are on by default, see ``train.alarms.standard``: ``{"not_finite": {"after": 5},
             "loader_starvation": False}``.
         folder: of the run; checkpoints go to its ``checkpoints/``.
@@ -84,10 +90,11 @@ def build_trainer(
         raise UserError(
             f"trainer.start={start}: processes of trainer.strategy=fsdp start by popen alone; give trainer.start=popen"
         )
+    patience = timedelta(seconds=timeout)
     if sharded:
-        several = WindowFSDP(count * nodes, backend)
+        several = WindowFSDP(count * nodes, backend, patience)
     elif count * nodes > 1:
-        several = WindowDDP(process_group_backend=backend, start_method=start)
+        several = WindowDDP(process_group_backend=backend, start_method=start, timeout=patience)
     # its greetings (which accelerators there are, which products to try) hide what a run has to say
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
@@ -102,7 +109,7 @@ def build_trainer(
         num_nodes=nodes,
         strategy=several,
         logger=list(loggers) or False,
-        callbacks=[stop, ValidateEvery(validate_every), ProgressLine(max_steps), *watch, *callbacks, keep],
+        callbacks=[stop, ValidateEvery(validate_every), ProgressLine(max_steps), *watch, *callbacks, LastWords(), keep],
         plugins=[FolderCheckpointIO(), precision_plugin(precision, "cuda" if cuda else "cpu", sharded)],
         inference_mode=not sharded,  # what a block gathers there could not be trained with later
         profiler=LoaderClock(),

@@ -168,13 +168,13 @@ RUNS = {
     run.__name__: run for run in (exact, empty, poisoned, rolled_back, distilled, recognised, whole, resumed, killed)
 }
 DISTURBED = {how.__name__: how for how in (one_bit, one_update, one_window, no_checkpoints)}
-SLOW = ("train/audio_seconds_per_second", "train/loader_wait")
+SLOW = ("train/audio_seconds_per_second", "train/loader_wait", "system/")
 
 
 def outcome(module: TrainModule) -> dict[str, Any]:
     """Everything that ranks, and numbers of ranks, are compared by; JSON keeps every bit of a float."""
     weights = {name: tensor.double().flatten().tolist() for name, tensor in module.model.state_dict().items()}
-    figures = {name: value for name, value in module.figures.items() if name not in SLOW}
+    figures = {k: v for k, v in module.figures.items() if not k.startswith(SLOW)}
     return {"step": module.step, "rejected": module.rejected, "weights": weights, "figures": figures}
 
 

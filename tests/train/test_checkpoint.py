@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor
 
 from speechunits.errors import UserError
-from speechunits.train.checkpoint import FolderCheckpointIO, damage, newest_whole
+from speechunits.train.checkpoint import FolderCheckpointIO, damage, newest_whole, tidy, to_resume
 
 IO = FolderCheckpointIO()
 
@@ -69,19 +71,28 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         IO.save_checkpoint({"n": 1}, tmp_path / "file" / "x.ckpt")
 
 
-@pytest.mark.parametrize("name", ["tensors.safetensors", "state.json", "checksums.json"])
-@pytest.mark.parametrize("how", ["flipped", "cut", "gone"])
+def harm(file: Path, how: str) -> None:
+    content = bytearray(file.read_bytes())
+    if how == "gone":
+        file.unlink()
+    elif how == "cut":
+        file.write_bytes(content[:-9])
+    elif how == "empty":
+        file.write_bytes(b"")
+    else:
+        content[-20] ^= 1
+        file.write_bytes(content)
+
+
+FILES, HARM = ["tensors.safetensors", "state.json", "checksums.json"], ["flipped", "cut", "empty", "gone"]
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("how", HARM)
 def test_damage_is_found_and_named(tmp_path: Path, name: str, how: str) -> None:
     path = tmp_path / "x.ckpt"
     IO.save_checkpoint({"w": torch.randn(64), "n": 1}, path)
-    content = bytearray((path / name).read_bytes())
-    if how == "gone":
-        (path / name).unlink()
-    elif how == "cut":
-        (path / name).write_bytes(content[:-9])
-    else:
-        content[-20] ^= 1
-        (path / name).write_bytes(content)
+    harm(path / name, how)
     with pytest.raises(
         UserError, match=name.replace(".", r"\.") if name != "checksums.json" else r"\.json|safetensors"
     ):
@@ -103,6 +114,77 @@ def test_the_newest_whole_one_is_found(tmp_path: Path, caplog: pytest.LogCapture
     with caplog.at_level(logging.WARNING):
         assert newest_whole(tmp_path) == tmp_path / "step-000000009.ckpt"
     assert "step-000000010.ckpt/state.json: damaged" in caplog.text
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("how", HARM)
+def test_the_one_before_a_damaged_one_is_used(
+    tmp_path: Path, name: str, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for step in (3, 6):
+        IO.save_checkpoint({"w": torch.full((64,), step), "n": step}, tmp_path / f"step-{step:09d}.ckpt")
+    harm(tmp_path / "step-000000006.ckpt" / name, how)
+    with caplog.at_level(logging.WARNING):
+        found = to_resume(tmp_path)
+    assert found == tmp_path / "step-000000003.ckpt" and IO.load_checkpoint(found)["n"] == 3
+    assert "step-000000006.ckpt" in caplog.text and "skipped, looking for an older checkpoint" in caplog.text
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_begin_anew(tmp_path: Path) -> None:
+    assert to_resume(tmp_path) is None, "a new run"
+    IO.save_checkpoint({"n": 3}, tmp_path / "step-000000003.ckpt")
+    harm(tmp_path / "step-000000003.ckpt" / "checksums.json", "empty")
+    with pytest.raises(UserError, match=r"checksums\.json: missing or unreadable, and no other checkpoint .* delete"):
+        to_resume(tmp_path)
+    (tmp_path / "step-000000003.ckpt" / "checksums.json").write_text("[1]")
+    with pytest.raises(UserError, match=r"missing or unreadable"):
+        to_resume(tmp_path)
+
+
+def test_other_processes_leave_the_choice_to_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert to_resume(tmp_path) is None
+    IO.save_checkpoint({"n": 3}, tmp_path / "step-000000003.ckpt")
+    harm(tmp_path / "step-000000003.ckpt" / "state.json", "cut")
+    assert to_resume(tmp_path) == tmp_path / "step-000000003.ckpt", "they only say that there is one"
+
+
+@pytest.mark.parametrize("bytes_left", [0, 1000, 100_000])
+def test_a_full_disk_is_named_and_the_checkpoint_before_stays(tmp_path: Path, bytes_left: int) -> None:
+    """RLIMIT_FSIZE makes a write fail as a full disk does: in the tensors' first bytes, in their middle, at their end."""
+    tree = {"w": torch.randn(30_000), "n": 1}
+    IO.save_checkpoint(tree, tmp_path / "step-000000001.ckpt")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, hard))
+    try:
+        with pytest.raises(UserError, match=r"step-000000002\.ckpt: the checkpoint was not written \(.*; free space"):
+            IO.save_checkpoint(tree | {"n": 2}, tmp_path / "step-000000002.ckpt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [p.name for p in tmp_path.iterdir()] == ["step-000000001.ckpt"], "nothing half-written"
+    assert same(IO.load_checkpoint(tmp_path / "step-000000001.ckpt"), tree)
+
+
+def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir(mode=0o555)
+    if os.access(folder, os.W_OK):  # root may write into any folder but those that are no files of a disk
+        folder = Path("/proc")
+    with pytest.raises(
+        UserError, match=r"step-000000001\.ckpt: the checkpoint was not written \(.*; free space or change"
+    ):
+        IO.save_checkpoint({"n": 1}, folder / "step-000000001.ckpt")
+
+
+def test_what_killed_writes_left_is_deleted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("step-000000001.ckpt", "best.ckpt", ".step-000000002.ckpt.1234abcd", ".step-000000001.ckpt.old"):
+        IO.save_checkpoint({"name": name}, tmp_path / name)
+    (tmp_path / "best.ckpt").rename(tmp_path / ".best.ckpt.old")
+    with caplog.at_level(logging.INFO):
+        tidy(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["best.ckpt", "step-000000001.ckpt"]
+    assert IO.load_checkpoint(tmp_path / "best.ckpt") == {"name": "best.ckpt"}
+    assert ".step-000000002.ckpt.1234abcd: left by an interrupted run; deleted" in caplog.text
 
 
 def test_an_interrupted_replacement_loses_nothing(tmp_path: Path) -> None:

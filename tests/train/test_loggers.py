@@ -40,6 +40,11 @@ def test_csv_merges_columns_and_survives_resuming(tmp_path: Path) -> None:
     resumed = loggers.csv(folder=tmp_path)  # from a checkpoint of update 2
     resumed.log_metrics({"train/loss": 0.8}, step=3)
     assert table.read_text().split() == ["step,train/loss,valid/loss", "1,0.25,", "2,0.5,2.0", "3,0.8,"]
+    with table.open("a") as file:
+        file.write("1")  # a crash tore this line: it was to be the 11th
+    again = loggers.csv(folder=tmp_path)
+    again.log_metrics({"train/loss": 0.7}, step=4)
+    assert table.read_text().split() == ["step,train/loss,valid/loss", "1,0.25,", "2,0.5,2.0", "3,0.8,", "4,0.7,"]
 
 
 def test_tensorboard_writes_events(tmp_path: Path) -> None:

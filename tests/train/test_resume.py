@@ -123,6 +123,29 @@ def test_the_last_ones_and_the_best_stay(tmp_path: Path) -> None:
     assert run.figures["valid/loss"] == losses[9.0]
 
 
+def test_a_run_that_goes_on_before_a_damaged_checkpoint_keeps_what_it_saves(tmp_path: Path) -> None:
+    """The damaged one, of a later update, must not be taken for the last one that stays."""
+    train(tmp_path, 10, checkpoint_every=2, keep_last=2)
+    (checkpoint(tmp_path, 10) / "state.json").write_text("{")
+    found = newest_whole(tmp_path / "checkpoints")
+    assert found == checkpoint(tmp_path, 8)
+    train(tmp_path, 9, checkpoint_every=3, keep_last=1, resume=found)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["step-000000009.ckpt", "step-000000010.ckpt.aside"]
+
+
+def test_a_changed_number_of_workers_changes_nothing(tmp_path: Path) -> None:
+    """0, then 2, then 1 of them, each time from the middle of an epoch."""
+    whole = train(tmp_path / "whole", 12, TinyData(), NOISY, **EVERY)
+    start = None
+    for workers, end in ((0, 3), (2, 7), (1, 12)):
+        part = train(tmp_path / "parts", end, TinyData(workers=workers), NOISY, resume=start, **EVERY)
+        start = checkpoint(tmp_path / "parts", end)
+    same(whole, part)
+    a, b = (FolderCheckpointIO().load_checkpoint(checkpoint(tmp_path / kind, 12)) for kind in ("whole", "parts"))
+    assert a["TinyData"] == b["TinyData"] == {"epoch": 2, "next": 2}
+
+
 def test_a_figure_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"trainer.best=valid/wer.*valid/loss"):
         train(tmp_path, 2, validate_every=1, best="valid/wer")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -66,11 +66,11 @@ def checksum(tensors: Iterable[Tensor]) -> int:
     return int(torch.stack(sums).sum())
 
 
-def differences(columns: Mapping[str, tuple[int, ...]]) -> str:
+def differences(columns: Mapping[str, Sequence[Any]]) -> str:
     """Name -> value of each rank, as "update is 7 on rank 0 and 8 on ranks 1, 2"; only what differs."""
     out = []
     for name, values in columns.items():
-        by_value: dict[int, list[int]] = {}
+        by_value: dict[Any, list[int]] = {}
         for rank, value in enumerate(values):
             by_value.setdefault(value, []).append(rank)
         if len(by_value) > 1:

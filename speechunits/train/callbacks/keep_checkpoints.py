@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from speechunits.errors import UserError
-from speechunits.train.checkpoint import SUFFIX, newest_whole, step_of
+from speechunits.train.checkpoint import SUFFIX, newest_whole, step_of, tidy
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,9 @@ class KeepCheckpoints(Checkpoint):
         last: how many ``step-*.ckpt`` stay; None = all.
         best: a figure of validation such as ``valid/loss``; None = no ``best.ckpt``.
         largest_is_best: True for accuracies.
+
+    Attributes:
+        seconds: that training has waited for checkpoints to be written since this process began.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class KeepCheckpoints(Checkpoint):
         self.best, self.largest_is_best = best, largest_is_best
         self.best_value: float | None = None
         self._saved = -1
+        self.seconds = 0.0
 
     def newest(self, before: int | None = None) -> Path | None:
         """What to resume from, or, given ``before``, to go back to: of fewer updates than that."""
@@ -55,8 +61,14 @@ class KeepCheckpoints(Checkpoint):
         self._save(trainer, path)
         self._saved = -1 if step is None else step
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit" and trainer.is_global_zero:
+            tidy(self.folder)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved = int(pl_module.step)  # type: ignore[arg-type]
+        if trainer.is_global_zero:
+            self._set_aside(self._saved)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -88,8 +100,19 @@ class KeepCheckpoints(Checkpoint):
         self.best_value = state_dict["best_value"]
 
     def _save(self, trainer: Trainer, path: Path) -> None:
+        start = time.perf_counter()
         trainer.save_checkpoint(path, weights_only=False)  # every rank: random states are gathered; rank 0 writes
+        self.seconds += time.perf_counter() - start
         log.info("saved %s", path)
+
+    def _set_aside(self, step: int) -> None:
+        """Rename checkpoints beyond ``step``, damaged or of a road that is left: they would be kept as the last ones."""
+        for path in self.folder.glob(f"step-*{SUFFIX}"):
+            if (step_of(path) or 0) > step:
+                aside = path.with_name(f"{path.name}.aside")
+                shutil.rmtree(aside, ignore_errors=True)
+                path.rename(aside)
+                log.warning("%s: training goes on from update %d; renamed to %s", path, step, aside.name)
 
     def _prune(self, trainer: Trainer) -> None:
         if self.last is not None and trainer.is_global_zero:
