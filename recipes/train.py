@@ -106,7 +106,7 @@ def train(
     announce(trackers, tree, versions)
     begin = to_resume(f"{out}/checkpoints")
     facts = {**tree, **datamodule.contents, "versions": {name: versions[name] for name in PACKAGES}}
-    same = SameEverywhere({**facts, "a checkpoint to resume from": begin is not None})
+    same = SameEverywhere({**facts, "a checkpoint": "there" if begin else "not there"})
     lightning = build(trainer, at="trainer", folder=out, loggers=trackers, callbacks=[same])
     lightning.fit(module, datamodule, ckpt_path=begin)
     finished: Any = module.whole()  # every rank: of a sharded model each has a part

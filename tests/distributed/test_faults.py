@@ -91,7 +91,7 @@ def test_a_rank_that_sees_no_checkpoint_ends_both(corpus: Corpus, tmp_path: Path
     (tmp_path / "0" / "run" / "config.json").unlink()
     ranks = start_ranks([[*own, "out=run"]] * 2, tmp_path, folders=[tmp_path / "0", tmp_path / "1"])
     for said in ends(ranks, tmp_path):
-        assert "a checkpoint to resume from is True on rank 0 and False on rank 1" in said, said[-3000:]
+        assert "a checkpoint is there on rank 0 and not there on rank 1" in said, said[-3000:]
 
 
 @pytest.mark.parametrize("victim", [0, 1])
@@ -108,7 +108,7 @@ def test_a_killed_rank_ends_the_other(corpus: Corpus, tmp_path: Path, victim: in
         else "rank 1 on {} is gone or hangs"
     )
     assert gone.format(HOST) in sentence and "the same command goes on from the newest checkpoint" in sentence
-    assert re.search(r"training on (train\d+-\d+|loading the next batch)", sentence) or "loading" in sentence
+    assert re.search(r"training on train\d(, train\d)*: RuntimeError", sentence)
     assert sentence.split(" ERROR ")[1] in (tmp_path / "run" / "train.log").read_text()
 
 
@@ -133,8 +133,8 @@ def test_an_error_in_one_loader_ends_both_and_names_the_batch(corpus: Corpus, tm
     ranks = start_ranks([own, own], tmp_path)
     first, second = ends(ranks, tmp_path)
     sentence = next(line for line in second.splitlines() if " ERROR " in line)
-    assert f"rank 1 of 2 on {HOST}, after update " in sentence and "loading the next batch" in sentence, second[-3000:]
-    assert re.search(r"the batch of train\d-\d(, train\d-\d)* cannot be loaded: KeyError: 'a bug'", sentence)
+    assert f"rank 1 of 2 on {HOST}, after update " in sentence, second[-3000:]
+    assert re.search(r"the batch of train\d(, train\d)* cannot be loaded: KeyError: 'a bug'", sentence)
     # rank 0 hears it from rank 1
     heard = next(line for line in first.splitlines() if " ERROR " in line)
     assert f"rank 1 on {HOST} failed: " in heard and "KeyError: 'a bug'" in heard, first[-3000:]

@@ -49,7 +49,7 @@ class LastWords(Callback):
         self._doing = "training on"
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        self._ids, self._doing = [], "loading the next batch"
+        self._doing = "after training on"  # a checkpoint, a validation, the loader
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -71,6 +71,8 @@ class LastWords(Callback):
             launcher = trainer.strategy.launcher
             if hasattr(launcher, "kill"):  # those that this process started, hanging perhaps; they have spoken by now
                 launcher.kill(signal.SIGKILL)
+        elif isinstance(exception, UserError):
+            return
         else:
             said = f"{place}: {what}"
         log.error("%s", said)

@@ -38,7 +38,7 @@ class SameEverywhere(Callback):
             more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
             raise UserError(
                 f"the ranks were not started alike: {'; '.join(wrong[:3])}{more} ({hosts}); start every rank with the same "
-                "command, code and data"
+                "command, packages, data and folder out="
             )
 
 
