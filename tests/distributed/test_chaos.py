@@ -50,7 +50,7 @@ def test_twenty_kills_change_nothing(corpus: Corpus, tmp_path: Path) -> None:
         workers = f"data.num_workers={life % 3}"
         process = killable.start(arguments(corpus, out, *more, workers), tmp_path / f"said-{life}.txt")
         while process.is_alive() and not (set(hidden(out)) - left if in_a_write else last_row(out) - before > updates):
-            time.sleep(0.0005)
+            time.sleep(0.002)
         time.sleep(draws.uniform(0, 0.003 if in_a_write else 0.3))
         os.kill(process.pid or 0, signal.SIGKILL)
         process.join()
@@ -98,7 +98,7 @@ def test_killing_one_of_two_ranks_changes_nothing(corpus: Corpus, tmp_path: Path
         second = child(process.pid)
         before, updates = last_row(out), draws.randrange(1, 6)
         while process.poll() is None and last_row(out) - before < updates:
-            time.sleep(0.001)
+            time.sleep(0.01)
         time.sleep(draws.uniform(0, 0.3))
         os.kill(second if victim else process.pid, signal.SIGKILL)
         since = time.monotonic()

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from lhotse import CutSet
 
-from tests.distributed.killable import arguments, last_row, run, start_ranks
+from tests.distributed.killable import arguments, everything, last_row, run, start_ranks
 from tests.recipes.toy import Corpus, write_corpus
+from tests.train.test_checkpoint import same
 
 pytestmark = pytest.mark.slow
 HOST = socket.gethostname()
@@ -43,6 +44,14 @@ def ends(ranks: list[ForkServerProcess], folder: Path, seconds: float = 60.0) ->
     return said
 
 
+def wait_for(text: str, ranks: list[ForkServerProcess], folder: Path) -> None:
+    """Until some rank says ``text``: a minute counts from the fault, not from the start of processes on a busy machine."""
+    files = [folder / f"said-{rank}.txt" for rank in range(len(ranks))]
+    while not any(text in file.read_text() for file in files if file.exists()):
+        assert any(process.is_alive() for process in ranks), [file.read_text()[-3000:] for file in files]
+        time.sleep(0.05)
+
+
 def trained(ranks: list[ForkServerProcess], out: Path, update: int = 3) -> None:
     """Wait until the ranks have made some updates."""
     while last_row(out) < update:
@@ -54,6 +63,7 @@ def test_different_configurations_are_told_apart(corpus: Corpus, tmp_path: Path)
     each = [[*arguments(corpus, tmp_path / "run", *MORE), f"optimizer.lr={lr}"] for lr in (0.01, 0.02)]
     each[1].append("clip=3.0")
     ranks = start_ranks(each, tmp_path)
+    wait_for("Initializing distributed", ranks, tmp_path)
     for rank, said in enumerate(ends(ranks, tmp_path)):
         assert ranks[rank].exitcode == 2
         assert f"error: rank {rank} of 2 on {HOST}: the ranks were not started alike: " in said, said[-3000:]
@@ -73,6 +83,7 @@ def test_different_manifests_are_told_apart(corpus: Corpus, tmp_path: Path) -> N
         own = arguments(corpus, tmp_path / "run", *MORE)
         each.append(["data.train=train.jsonl.gz" if a.startswith("data.train=") else a for a in own])
     ranks = start_ranks(each, tmp_path, folders=[tmp_path / "0", tmp_path / "1"])
+    wait_for("Initializing distributed", ranks, tmp_path)
     for said in ends(ranks, tmp_path):
         found = re.search(
             r"data\.train is 10 cuts with the hash \w+ on rank 0 and 9 cuts with the hash \w+ on rank 1", said
@@ -90,8 +101,26 @@ def test_a_rank_that_sees_no_checkpoint_ends_both(corpus: Corpus, tmp_path: Path
     own = [a for a in arguments(corpus, tmp_path, *one) if not a.startswith("out=")]
     (tmp_path / "0" / "run" / "config.json").unlink()
     ranks = start_ranks([[*own, "out=run"]] * 2, tmp_path, folders=[tmp_path / "0", tmp_path / "1"])
+    wait_for("Initializing distributed", ranks, tmp_path)
     for said in ends(ranks, tmp_path):
         assert "a checkpoint is there on rank 0 and not there on rank 1" in said, said[-3000:]
+
+
+def test_every_rank_goes_on_from_what_the_first_one_chose(corpus: Corpus, tmp_path: Path) -> None:
+    """The newest checkpoint is damaged, which rank 0 alone looks for; rank 1 sees that there is one, and follows."""
+    out, own = tmp_path / "run", arguments(corpus, tmp_path / "run", *MORE, "trainer.max_steps=6")
+    found = []
+    for _ in range(2):
+        ranks = start_ranks([own, own], tmp_path)
+        for process in ranks:
+            process.join(240)
+        assert [process.exitcode for process in ranks] == [0, 0], (tmp_path / "said-1.txt").read_text()[-3000:]
+        found.append(everything(out))
+        (out / "checkpoints" / "step-000000006.ckpt" / "state.json").write_text("{")
+        (out / "_COMPLETE.json").unlink()
+    assert same(*found)
+    said = (tmp_path / "said-0.txt").read_text()
+    assert "step-000000006.ckpt/state.json: damaged" in said and said.count("6/6") == 2, "it was made twice"
 
 
 @pytest.mark.parametrize("victim", [0, 1])
@@ -131,6 +160,7 @@ def test_an_error_in_one_loader_ends_both_and_names_the_batch(corpus: Corpus, tm
     own = [a for a in arguments(corpus, tmp_path / "run", *MORE) if "SlowAudio" not in a]
     own.append("data.fields.audio._target_=tests.distributed.killable.BrokenAudio")
     ranks = start_ranks([own, own], tmp_path)
+    wait_for("a bug", ranks, tmp_path)
     first, second = ends(ranks, tmp_path)
     sentence = next(line for line in second.splitlines() if " ERROR " in line)
     assert f"rank 1 of 2 on {HOST}, after update " in sentence, second[-3000:]
