@@ -34,7 +34,7 @@ def test_what_the_user_can_mend_is_said_once(tmp_path: Path, caplog: pytest.LogC
 
 
 def test_which_errors_are_of_lost_peers() -> None:
-    assert peer_is_gone(RuntimeError("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:2294"))
+    assert peer_is_gone(RuntimeError("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed"))
     assert peer_is_gone(torch.distributed.DistBackendError("NCCL error in: ProcessGroupNCCL.cpp:1"))
     assert not peer_is_gone(RuntimeError("the batch of a, b cannot be loaded: KeyError: 'x'"))
     assert not peer_is_gone(KeyError("gloo"))

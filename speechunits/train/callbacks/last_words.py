@@ -112,7 +112,7 @@ class LastWords(Callback):
 def peer_is_gone(exception: BaseException) -> bool:
     """Whether it came of a collective in which another rank did not take part."""
     text = str(exception).lower()  # gloo gives its source file, in a plain RuntimeError
-    return isinstance(exception, dist.DistError) or isinstance(exception, RuntimeError) and "/gloo/" in text
+    return isinstance(exception, dist.DistError) or (isinstance(exception, RuntimeError) and "/gloo/" in text)
 
 
 def shown(ids: Sequence[str], most: int = 8) -> str:
