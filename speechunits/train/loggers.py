@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 
 from speechunits import ranks
 from speechunits.errors import UserError
+from speechunits.store import write_text
 from speechunits.train.csv_logger import CsvLogger
 
 
@@ -83,8 +84,11 @@ def mlflow(experiment: str = "speechunits", uri: str | None = None, *, folder: s
 
 
 def announce(trackers: Sequence[Logger], config: Mapping[str, Any], found: Mapping[str, str]) -> None:
-    """Give every tracker the resolved configuration and what ``provenance()`` found."""
-    for tracker in trackers:
+    """Give every tracker the resolved configuration and what ``provenance()`` found; by the first process of all.
+
+    (Lightning, before processes have met, takes the first one of every machine for it.)
+    """
+    for tracker in trackers if ranks.first_process() else ():
         tracker.log_hyperparams({"config": dict(config), "provenance": dict(found)})
 
 
@@ -100,6 +104,5 @@ def _need(package: str, what: str) -> None:
 def _remembered(path: Path, make: Callable[[], str]) -> str:
     """A tracker's own name for this run, kept in the run's folder so that a resumed run continues the same one."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(make() + "\n")
+        write_text(path, make() + "\n")
     return path.read_text().strip()

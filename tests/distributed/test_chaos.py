@@ -7,6 +7,8 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from speechunits import store
 from tests.distributed import killable
 from tests.distributed.killable import EVERY, arguments, everything, hidden, last_row, saved
 from tests.recipes.test_train import figures
-from tests.recipes.toy import Corpus, finish, write_corpus
+from tests.recipes.toy import Corpus, write_corpus
 from tests.recipes.toy import start as start_program
 from tests.train.test_checkpoint import same
 
@@ -89,26 +91,51 @@ def ended(pid: int) -> bool:
 
 
 def test_killing_one_of_two_ranks_changes_nothing(corpus: Corpus, tmp_path: Path) -> None:
-    """As a user starts them: one command, which starts the second rank. The other one ends too, within a minute."""
-    more = ("trainer.max_steps=24", "trainer.devices=2", "data.accumulate=1", "data.num_workers=1")
-    finish(start_program("train", arguments(corpus, tmp_path / "whole", *more)))
+    """Each on a "machine" of its own, where nobody watches it: the other rank ends by itself, and both start again."""
+    more = ("trainer.max_steps=40", "data.accumulate=1", "data.num_workers=1")
     out, draws, taken = tmp_path / "killed", random.Random(3), []
-    for victim in (1, 0, 1):
-        process: subprocess.Popen[str] = start_program("train", arguments(corpus, out, *more))
-        second = child(process.pid)
+    for victim in (1, 0, 1, 0, None):
+        own = arguments(corpus, out, *more)
         before, updates = last_row(out), draws.randrange(1, 6)
-        while process.poll() is None and last_row(out) - before < updates:
-            time.sleep(0.01)
-        time.sleep(draws.uniform(0, 0.3))
-        os.kill(second if victim else process.pid, signal.SIGKILL)
-        since = time.monotonic()
-        said, _ = process.communicate(timeout=60)
-        while not ended(second):
-            assert time.monotonic() - since < 60, "rank 1 lives on"
-            time.sleep(0.05)
-        taken.append(round(time.monotonic() - since, 1))
-        assert process.returncode != 0, said
-        assert not (out / "_COMPLETE.json").exists() and last_row(out) - saved(out) <= EVERY
-    finish(start_program("train", arguments(corpus, out, *more)))
+        ranks = killable.start_ranks([own, own], tmp_path)
+        if victim is not None:
+            while all(rank.is_alive() for rank in ranks) and last_row(out) - before < updates:
+                time.sleep(0.01)
+            time.sleep(draws.uniform(0, 0.3))
+            os.kill(ranks[victim].pid or 0, signal.SIGKILL)
+            since = time.monotonic()
+            ranks[1 - victim].join(60)
+            taken.append(round(time.monotonic() - since, 1))
+            assert ranks[1 - victim].exitcode not in (0, None), (tmp_path / f"said-{1 - victim}.txt").read_text()[
+                -3000:
+            ]
+            assert not (out / "_COMPLETE.json").exists() and last_row(out) - saved(out) <= EVERY
+    finish_ranks(ranks, tmp_path)
     print(f"seconds until the other rank had ended: {taken}")
+    own = arguments(corpus, tmp_path / "whole", *more)
+    finish_ranks(killable.start_ranks([own, own], tmp_path), tmp_path)
     equal(tmp_path / "whole", out)
+
+
+def finish_ranks(ranks: Sequence[ForkServerProcess], said: Path) -> None:
+    for rank in ranks:
+        rank.join(240)
+    assert [rank.exitcode for rank in ranks] == [0, 0], (said / "said-0.txt").read_text()[-3000:]
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_rank_ends_the_command_that_started_both(corpus: Corpus, tmp_path: Path, victim: int) -> None:
+    out, more = tmp_path / "run", ("trainer.max_steps=2000", "trainer.devices=2", "data.accumulate=1")
+    process: subprocess.Popen[str] = start_program("train", arguments(corpus, out, *more))
+    second = child(process.pid)
+    while process.poll() is None and last_row(out) < 3:
+        time.sleep(0.05)
+    os.kill(second if victim else process.pid, signal.SIGKILL)
+    since = time.monotonic()
+    said, _ = process.communicate(timeout=60)
+    while not ended(second):
+        assert time.monotonic() - since < 60, "rank 1 lives on"
+        time.sleep(0.05)
+    print(f"all ended within {time.monotonic() - since:.1f} s")
+    assert process.returncode != 0, said
+    assert f"rank {1 - victim} of 2 on " in said and "is gone or hangs" in said, said[-3000:]
