@@ -138,4 +138,6 @@ def test_a_killed_rank_ends_the_command_that_started_both(corpus: Corpus, tmp_pa
         time.sleep(0.05)
     print(f"all ended within {time.monotonic() - since:.1f} s")
     assert process.returncode != 0, said
-    assert f"rank {1 - victim} of 2 on " in said and "is gone or hangs" in said, said[-3000:]
+    # of rank 1 Lightning may be the first to say it
+    gone = "through which the ranks met, is gone or hangs" if victim == 0 else "ended with code -9"
+    assert gone in said or "Child process with PID" in said, said[-3000:]

@@ -167,4 +167,4 @@ def test_an_error_in_one_loader_ends_both_and_names_the_batch(corpus: Corpus, tm
     assert re.search(r"the batch of train\d(, train\d)* cannot be loaded: KeyError: 'a bug'", sentence)
     # rank 0 hears it from rank 1
     heard = next(line for line in first.splitlines() if " ERROR " in line)
-    assert f"rank 1 on {HOST} failed: " in heard and "KeyError: 'a bug'" in heard, first[-3000:]
+    assert f"; rank 1 of 2 on {HOST}, after update " in heard and "KeyError: 'a bug'" in heard, first[-3000:]

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from subprocess import Popen
 from typing import Any
 
 import torch.distributed as dist
@@ -21,6 +22,7 @@ from speechunits.train.module import empty
 log = logging.getLogger(__name__)
 
 ADVICE = "the same command goes on from the newest checkpoint"
+COLLECTIVE = "a collective failed"
 
 
 class LastWords(Callback):
@@ -28,7 +30,8 @@ class LastWords(Callback):
 
     It names rank, host, update and the utterances at hand. What a rank failed of, it leaves in the store through which the
     ranks met; those whose collective then broke or timed out wait a moment, read it, and name the rank that is to blame:
-    by its own words, or because it has none, being killed, stopped or cut off. Processes that this one started are ended.
+    by its own words, or because it has none, being killed, stopped or cut off. Where it is no ``UserError``, which ranks meet alike, processes that
+    this one started are ended.
 
     Args:
         wait: seconds for others to speak.
@@ -59,51 +62,53 @@ class LastWords(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if isinstance(exception, (SystemExit, KeyboardInterrupt)):
             return
-        lost = peer_is_gone(exception)
         reason = (str(exception).strip().splitlines() or [""])[-1]
-        what = f"{type(exception).__name__}: {reason}"
-        place = f"after update {int(pl_module.step)}, {self._doing}{shown(self._ids)}"  # type: ignore[arg-type]
+        update: Any = pl_module.step
+        said = f"after update {update}, {self._doing}{shown(self._ids)}: {type(exception).__name__}: {reason}"
         if ranks.world() > 1:
-            found = self._others("" if lost else f"{what} ({place})")
-            blame = f"; {found}; {ADVICE}" if lost else ""
-            said = f"{ranks.who()}, {place}: {what}{blame}"
-            launcher = trainer.strategy.launcher
-            if hasattr(launcher, "kill"):  # those that this process started, hanging perhaps; they have spoken by now
-                launcher.kill(signal.SIGKILL)
+            said = f"{ranks.who()}, {said}"
+            lost, launcher = peer_is_gone(exception), trainer.strategy.launcher
+            ended = self._ended(getattr(launcher, "procs", []))
+            others = ended or self._exchange_in_time(COLLECTIVE if lost else said)
+            said += f"; {others}; {ADVICE}" if lost else ""
+            if hasattr(launcher, "kill") and not isinstance(exception, UserError):
+                launcher.kill(signal.SIGKILL)  # those that this process started may hang
         elif isinstance(exception, UserError):
-            return
-        else:
-            said = f"{place}: {what}"
+            return  # the command line says it
         log.error("%s", said)
         if not isinstance(exception, UserError):
             exception.add_note(said)
 
-    def _others(self, own: str) -> str:
-        """Speak, let the others speak, and say who failed; within ``wait`` and a second, also if the store is gone."""
+    def _ended(self, started: Sequence[Popen[Any]]) -> str:
+        """Which of the processes that this one started, as ranks 1, 2 ..., are gone; Lightning soon ends this one for it."""
+        codes = {self._name(rank): process.poll() for rank, process in enumerate(started, 1)}
+        return "; ".join(f"{name} ended with code {code}" for name, code in codes.items() if code)
+
+    def _exchange_in_time(self, own: str) -> str:
+        """What ``_exchange`` finds, or that it came to no end, the store being gone."""
         found: list[str] = []
         thread = threading.Thread(target=self._exchange, args=(own, found), daemon=True)
         thread.start()
         thread.join(self.wait + 1)
-        return found[0] if found else f"rank 0 on {self._hosts[0]}, through which the ranks met, is gone or hangs"
+        return found[0] if found else f"{self._name(0)}, through which the ranks met, is gone or hangs"
 
     def _exchange(self, own: str, found: list[str]) -> None:
+        """Say ``own`` to the others; where it is that a collective failed, wait for theirs."""
         store = dist.distributed_c10d._get_default_store().clone()
         store.set_timeout(timedelta(seconds=self.wait))
-        store.set(f"last words of {ranks.rank()}", own or "a collective failed")
-        if own:  # the others will hear of it when this process is gone
+        store.set(f"last words of {ranks.rank()}", own)
+        if own != COLLECTIVE:
             return found.append(own)
-        others = [r for r in range(ranks.world()) if r != ranks.rank()]
+        others = [rank for rank in range(ranks.world()) if rank != ranks.rank()]
+        words: dict[int, str] = {}
         end = time.monotonic() + self.wait
-        silent = others
-        while silent and time.monotonic() < end:
+        while len(words) < len(others) and time.monotonic() < end:
             time.sleep(0.1)
-            silent = [r for r in silent if not store.check([f"last words of {r}"])]
-        spoken = {r: store.get(f"last words of {r}").decode() for r in others if r not in silent}
-        failed = [f"{self._name(r)} failed: {words}" for r, words in spoken.items() if words != "a collective failed"]
-        missing = [f"{self._name(r)} is gone or hangs" for r in silent]
-        found.append(
-            "; ".join([*failed, *missing][:4]) or "every rank can still speak: the network between them failed"
-        )
+            new = [rank for rank in others if rank not in words and store.check([f"last words of {rank}"])]
+            words |= {rank: store.get(f"last words of {rank}").decode() for rank in new}
+        failed = [said for said in words.values() if said != COLLECTIVE]
+        silent = [f"{self._name(rank)} is gone or hangs" for rank in others if rank not in words]
+        found.append("; ".join([*failed, *silent][:4]) or "every rank can still speak: the network between them failed")
 
     def _name(self, rank: int) -> str:
         return f"rank {rank} on {self._hosts[rank]}"
