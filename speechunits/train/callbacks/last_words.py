@@ -30,8 +30,8 @@ class LastWords(Callback):
 
     It names rank, host, update and the utterances at hand. What a rank failed of, it leaves in the store through which the
     ranks met; those whose collective then broke or timed out wait a moment, read it, and name the rank that is to blame:
-    by its own words, or because it has none, being killed, stopped or cut off. Where it is no ``UserError``, which ranks meet alike, processes that
-    this one started are ended.
+    by its own words, or because it has none, being killed, stopped or cut off. Processes that this one started are ended, unless it is a
+    ``UserError``, which ranks mostly meet alike.
 
     Args:
         wait: seconds for others to speak.
