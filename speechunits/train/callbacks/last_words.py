@@ -29,9 +29,9 @@ class LastWords(Callback):
     """One sentence in the log, and below the traceback, about an exception that ends training.
 
     It names rank, host, update and the utterances at hand. What a rank failed of, it leaves in the store through which the
-    ranks met; those whose collective then broke or timed out wait a moment, read it, and name the rank that is to blame:
-    by its own words, or because it has none, being killed, stopped or cut off. Processes that this one started are ended, unless it is a
-    ``UserError``, which ranks mostly meet alike.
+    ranks met; those whose collective then broke or timed out wait a moment, read it, and name the rank that is to blame: by
+    its own words, or because it has none, being killed, stopped or cut off. Processes that this one started are ended,
+    unless it is a ``UserError``, which ranks mostly meet alike.
 
     Args:
         wait: seconds for others to speak.
