@@ -102,6 +102,7 @@ def test_figures_are_those_of_the_whole_window() -> None:
     assert figures["train/loss"] == pytest.approx(float(loss(terms)), rel=1e-6)
     assert figures["train/lr"] == 0.1
     assert figures["train/rejected"] == 0 and 0 <= figures["train/loader_wait"] <= 1
+    assert 0.05 < figures["system/ram_gb"] < 100 and figures["system/checkpoint_seconds"] == 0
     assert module.step == 1 and int(module.model.seen) == 1  # type: ignore[arg-type]
 
 

@@ -121,6 +121,7 @@ def test_the_last_ones_and_the_best_stay(tmp_path: Path) -> None:
     losses = {row["step"]: row["valid/loss"] for row in rows(tmp_path)}
     assert best["speechunits"]["step"] == min(losses, key=lambda step: losses[step])
     assert run.figures["valid/loss"] == losses[9.0]
+    assert 0 < run.figures["system/checkpoint_seconds"] < run.trainer.checkpoint_callback.seconds, "so far, and in all"
 
 
 def test_a_run_that_goes_on_before_a_damaged_checkpoint_keeps_what_it_saves(tmp_path: Path) -> None:
