@@ -128,11 +128,12 @@ def saved(out: Path) -> int:
 
 def everything(out: Path) -> dict[str, Any]:
     """The newest checkpoint: weights, teacher, codebooks, optimizer, schedule, random states, place in the data. Not the
-    seconds that it took."""
+    seconds that it took, nor Lightning's own counters, which begin anew with each process and which nothing reads."""
     found = newest_whole(out / "checkpoints")
     assert found is not None
     tree = FolderCheckpointIO().load_checkpoint(found)
     assert tree["callbacks"].pop("Stop").keys() == {"seconds"}
+    del tree["epoch"], tree["global_step"]
     return tree
 
 
