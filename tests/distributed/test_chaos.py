@@ -63,7 +63,7 @@ def test_twenty_kills_change_nothing(corpus: Corpus, tmp_path: Path) -> None:
         assert lost[-1] <= EVERY
     assert torn >= 3, "too few kills struck the writing of a checkpoint"
     last = killable.start(arguments(corpus, out, *more), tmp_path / "said-last.txt")
-    last.join(120)
+    last.join(600)
     assert last.exitcode == 0, (tmp_path / "said-last.txt").read_text()[-3000:]
     print(f"20 kills, {torn} of them tore a checkpoint; updates lost: {lost}")
     equal(tmp_path / "whole", out)
@@ -119,7 +119,7 @@ def test_killing_one_of_two_ranks_changes_nothing(corpus: Corpus, tmp_path: Path
 
 def finish_ranks(ranks: Sequence[ForkServerProcess], said: Path) -> None:
     for rank in ranks:
-        rank.join(240)
+        rank.join(600)
     assert [rank.exitcode for rank in ranks] == [0, 0], (said / "said-0.txt").read_text()[-3000:]
 
 
