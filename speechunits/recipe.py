@@ -54,12 +54,12 @@ os.register_at_fork(after_in_child=_let_go)
 
 
 def usable_device(name: str) -> torch.device:
-    """The torch device of that name, this process's own GPU for "cuda" under torchrun.
+    """The torch device of that name, this process's own GPU for "cuda" under torchrun and srun.
 
     Raises:
         UserError: this machine has no such device.
     """
-    own = os.environ.get("LOCAL_RANK")
+    own = ranks.on_node()
     try:
         device = torch.device(f"cuda:{own}" if name == "cuda" and own is not None else name)
         torch.empty(0, device=device)

@@ -16,7 +16,7 @@ RECIPES = sorted((ROOT / "recipes").rglob("*.py"))
 
 # A module imports lower layers, its own package, and on its own level only what BESIDE names.
 LAYERS = [
-    {"seq", "term", "config", "store", "draws", "errors", "part", "protocols", "ranks", "signature", "stream"},
+    {"seq", "term", "config", "store", "draws", "errors", "part", "protocols", "ranks", "signature", "slurm", "stream"},
     {"nn", "frontends", "maskers", "quantizers", "views", "text", "metrics", "data", "tuning"},
     {"encoders", "heads", "vocoders", "decode"},
     {"encoder", "teacher", "targets", "objectives", "exchange"},

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     calls.clear()
     fault.clear()
-    for name in ranks.LAUNCHED:
+    for name in (*ranks.LAUNCHED, "SLURM_JOB_ID"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,6 +17,8 @@ from speechunits.data.batch_dataset import BatchDataset, Loaded, Planned
 from speechunits.errors import UserError
 
 log = logging.getLogger(__name__)
+
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class BatchLoader:
@@ -46,7 +52,7 @@ class BatchLoader:
             collate_fn=_as_it_is,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=num_workers > 0,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_begin_worker,
         )
 
     def __len__(self) -> int:
@@ -88,5 +94,19 @@ def _as_it_is(loaded: Any) -> Any:
     return loaded
 
 
-def _one_thread(worker: int) -> None:
+def _begin_worker(worker: int) -> None:
+    """Let this process end by the one that it loads for, and by no signal of anyone else.
+
+    A scheduler that stops a job signals every process of it, and the one that trains needs its workers until its update
+    is done and saved.
+    """
     torch.set_num_threads(1)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    threading.Thread(target=_until_told, daemon=True).start()
+
+
+def _until_told() -> None:
+    trains = multiprocessing.parent_process()
+    while trains is not None and signal.sigwaitinfo(_SIGNALS).si_pid != trains.pid:
+        pass
+    os._exit(0)

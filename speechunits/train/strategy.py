@@ -8,6 +8,8 @@ from typing import Any
 import torch.distributed as dist
 from lightning.pytorch.strategies import DDPStrategy
 
+from speechunits import ranks
+
 
 class WindowDDP(DDPStrategy):
     """Lightning's launcher, process group and checkpoint rules of DDP around an unwrapped model.
@@ -15,6 +17,10 @@ class WindowDDP(DDPStrategy):
     Parameters and buffers are copied from rank 0 at the start. Afterwards ``TrainModule`` sums gradients once a window
     (``gradients.sum_over_ranks``), so layer drop, unequal micro-batches and empty ones need no unused-parameter search.
     """
+
+    def setup_distributed(self) -> None:
+        with ranks.meeting():
+            super().setup_distributed()
 
     def configure_ddp(self) -> None:
         assert self.model is not None

@@ -22,6 +22,7 @@ from speechunits.train.callbacks.progress_line import ProgressLine
 from speechunits.train.callbacks.stop import Stop
 from speechunits.train.callbacks.validate_every import ValidateEvery
 from speechunits.train.checkpoint import FolderCheckpointIO
+from speechunits.train.launch import plugins
 from speechunits.train.loader_clock import LoaderClock
 from speechunits.train.precision import precision_plugin
 from speechunits.train.sharded import WindowFSDP
@@ -58,7 +59,7 @@ def build_trainer(
         max_steps: updates of the whole run.
         max_seconds: training time of the whole run; one of the two must be given.
         devices: processes on each node; "auto" = every GPU (one process on a CPU).
-        nodes: machines, as started by Slurm or torchrun.
+        nodes: machines, as started by srun or torchrun.
         strategy: of several processes: "ddp" = each has the whole model, "fsdp" = each keeps a share of its blocks
             (``WindowFSDP``); their checkpoints are alike.
         precision: master weights stay float32 with the mixed ones.
@@ -76,7 +77,8 @@ def build_trainer(
         folder: of the run; checkpoints go to its ``checkpoints/``.
 
     Raises:
-        UserError: neither limit is given, no such device is there, or the strategy does not start so.
+        UserError: neither limit is given, no such device is there, the strategy does not start so, or other processes were
+            started than these.
     """
     if max_steps is None and max_seconds is None:
         raise UserError("trainer: without max_steps and max_seconds training would never end; give one of them")
@@ -97,6 +99,7 @@ def build_trainer(
         several = WindowDDP(process_group_backend=backend, start_method=start, timeout=patience)
     # its greetings (which accelerators there are, which products to try) hide what a run has to say
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", "The `srun` command is available on your system but is not used")
     warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.* is deprecated")  # lightning's own
     warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode at the start of training")  # teachers
@@ -110,7 +113,7 @@ def build_trainer(
         strategy=several,
         logger=list(loggers) or False,
         callbacks=[stop, ValidateEvery(validate_every), ProgressLine(max_steps), *watch, *callbacks, LastWords(), keep],
-        plugins=[FolderCheckpointIO(), precision_plugin(precision, "cuda" if cuda else "cpu", sharded)],
+        plugins=[FolderCheckpointIO(), precision_plugin(precision, "cuda" if cuda else "cpu", sharded), *plugins(count, nodes)],
         inference_mode=not sharded,  # what a block gathers there could not be trained with later
         profiler=LoaderClock(),
         default_root_dir=folder,

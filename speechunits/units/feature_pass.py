@@ -36,7 +36,7 @@ class FeaturePass:
         share: of the cuts, drawn evenly over the corpus; 1 = all.
         num_workers: loader processes.
         device: where features are computed.
-        rank, ranks: of this process; None = from torch.distributed, else from RANK and WORLD_SIZE.
+        rank, ranks: of this process; None = from torch.distributed, else from torchrun or srun.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ import torch
 from speechunits.errors import UserError
 from speechunits.metrics.wer import WER
 from speechunits.tasks.recogniser import Recogniser
-from speechunits.train.callbacks.stop import Stop
+from speechunits.train.callbacks.stop import SIGNALS, Stop
 from speechunits.train.checkpoint import FolderCheckpointIO, newest_whole
 from speechunits.tuning.full import Full
 from speechunits.tuning.lora import LoRA
@@ -164,13 +164,18 @@ def test_the_clock_ends_a_run_after_a_whole_update(tmp_path: Path) -> None:
     assert again.step == run.step
 
 
-def test_sigterm_saves_and_ends_the_run(tmp_path: Path) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    kill = Each(lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 3 else None)
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [((signal.SIGTERM,), 143), ((signal.SIGUSR1,), 138), ((signal.SIGTERM, signal.SIGUSR1), 143)],
+    ids=["cancelled", "to be requeued", "cancelled on its way"],
+)
+def test_a_signal_saves_and_ends_the_run(sent: tuple[int, ...], code: int, tmp_path: Path) -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    kill = Each(lambda step: [os.kill(os.getpid(), number) for number in sent] if step == 3 else None)
     with pytest.raises(SystemExit) as end:
         train(tmp_path, 50, callbacks=[kill])
-    assert end.value.code == 143, "what comes after fit must not take the run for a finished one"
+    assert end.value.code == code, "what comes after fit must not take the run for a finished one"
     assert newest_whole(tmp_path / "checkpoints") == checkpoint(tmp_path, 4), "saved after the next whole update"
     assert "valid/loss" not in rows(tmp_path)[-1], "there may be no time for a validation"
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert [signal.getsignal(number) for number in SIGNALS] == before
     assert train(tmp_path, 6, resume=checkpoint(tmp_path, 4)).step == 6
