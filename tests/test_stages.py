@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -79,3 +81,39 @@ def test_values_that_are_paths_count_from_there_too(checkout: Path, tmp_path: Pa
     assert f"<init_from={elsewhere}/net><seed=1><clip=null>" in said and "<out=exp/demo/hubert_it1>" in said
     said = run(checkout / DEMO, "--stage", "3", "--stop-stage", "3", "--exp", "my run", cwd=elsewhere)
     assert f"<out={elsewhere}/my run/hubert_it1><data.train={elsewhere}/my run/units_mfcc/train.jsonl.gz>" in said
+
+
+def test_only_trainings_are_launched(checkout: Path) -> None:
+    """LAUNCH is a command in front of ``python``; the other stages run once."""
+    done = run(
+        "env", "LAUNCH=echo once for each GPU:", checkout / DEMO, "--stage", "2", "--stop-stage", "3", cwd=checkout
+    )
+    launched = [line for line in done.splitlines() if line.startswith("once for each GPU: python -m recipes.")]
+    assert [line.split()[6] for line in launched] == ["recipes.train"]
+    assert "<recipes.extract_units>" in done and "<recipes.train>" not in done
+
+
+def test_all_stages_are_not_for_every_task(checkout: Path) -> None:
+    """Under srun or torchrun every process runs the script: one stage is a training, all of them are a mess."""
+    script = str(checkout / DEMO)
+    command = ["env", "SLURM_STEP_NUM_TASKS=4", script, "--stage", "2", "--stop-stage", "3"]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "4 processes would run every stage at once: start" in done.stderr
+    run("env", "WORLD_SIZE=4", script, "--stage", "3", "--stop-stage", "3", cwd=checkout)
+
+
+def test_a_signal_waits_for_the_recipe_and_ends_the_stages(checkout: Path) -> None:
+    """The shell gets what the recipe gets; it must not leave the recipe alone with its checkpoint, nor go on."""
+    python = checkout / ".venv" / "bin" / "python"
+    python.write_text(
+        "#!/bin/bash\ntrap 'echo saving; sleep 0.5; echo saved; exit 138' USR1\necho begun\nsleep 9 & wait\n"
+    )
+    command = [str(checkout / DEMO), "--stage", "2", "--stop-stage", "3"]
+    with subprocess.Popen(command, cwd=checkout, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != "begun\n":
+            pass
+        os.killpg(process.pid, signal.SIGUSR1)
+        said = process.stdout.readline() + process.stdout.readline()
+        process.wait(20)
+    assert said == "saving\nsaved\n" and process.returncode == 138

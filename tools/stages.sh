@@ -37,6 +37,11 @@ begin() {
     esac
   done
   [ "$first" -le "$last" ] || die "nothing to do: --stage $first comes after --stop-stage $last"
+  local tasks=${WORLD_SIZE:-${SLURM_STEP_NUM_TASKS:-1}}
+  [ "$tasks" -eq 1 ] || [ "$first" = "$last" ] ||
+    die "$tasks processes would run every stage at once: start $0 once, with LAUNCH=srun for its trainings, or give one training by --stage and --stop-stage"
+  trap 'exit 138' USR1    # a scheduler signals this shell too; bash acts when the recipe has saved and ended
+  trap 'exit 143' TERM
   "$root/tools/setup.sh"
   export PATH="$root/.venv/bin:$PATH" PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" PYTHONWARNINGS=ignore
   begun=$SECONDS
@@ -50,4 +55,7 @@ stage() {
 
 done_stage() { echo "== stage $now: $((SECONDS - since)) s"; }
 
-recipe() { python -m "recipes.$1" "${@:2}"; }
+# A training is started by $LAUNCH (tools/slurm, or any command that starts one process for each GPU), all else once.
+recipe() {
+  if [ "$1" = train ]; then ${LAUNCH:-} python -m "recipes.$1" "${@:2}"; else python -m "recipes.$1" "${@:2}"; fi
+}
