@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from datetime import timedelta
 
 from torch.distributed import DistNetworkError, TCPStore
@@ -78,4 +79,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    end(main())
+    code = 1
+    try:
+        code = main()
+    except Exception:
+        traceback.print_exc()
+    end(code)

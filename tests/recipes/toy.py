@@ -147,7 +147,7 @@ def train_arguments(units: Path, out: Path, *overrides: str) -> list[str]:
 def start(recipe: str, arguments: Sequence[str], *launcher: str) -> subprocess.Popen[str]:
     """``python [launcher] -m recipes.<recipe> arguments`` in a process of its own, without a launcher's variables."""
     ours = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
-    env = {k: v for k, v in os.environ.items() if k not in ours}
+    env = {k: v for k, v in os.environ.items() if k not in ours and not k.startswith("SLURM_")}
     env |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, *launcher, "-m", f"recipes.{recipe}", *arguments]
     return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
