@@ -37,7 +37,7 @@ SchedulerType=sched/builtin
 SchedulerParameters=sched_interval=2
 ReturnToService=2
 SlurmdTimeout=20
-KillWait=5
+KillWait=30
 UnkillableStepTimeout=10
 MailProg=/bin/true
 StateSaveLocation={folder}/state

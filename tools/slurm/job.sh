@@ -1,7 +1,7 @@
 # Sourced by the batch scripts of this folder, which set `launch`: the command that starts a line once for each GPU.
 
 # run LINE...: a run.sh runs once, here, and starts its trainings (alone) by $LAUNCH; anything else is started by `launch`.
-# Signals go on to all of it. Where it ends with 138 (stopped by SIGUSR1 and saved: ahead of the time limit, or asked for
+# SIGUSR1 goes on to all of it. Where it ends with 138 (stopped by SIGUSR1 and saved: ahead of the time limit, or asked for
 # by `scancel --batch --signal=USR1`) the job goes back into the queue and is taken up there where it stopped; everything
 # else is the job's end, with that exit code. Here, not in Python: scontrol is seldom there inside a container.
 run() {
@@ -18,7 +18,7 @@ run() {
   command=$!
   set +m
   trap "again=yes; kill -USR1 -- -$command 2>/dev/null" USR1
-  trap "again=yes; kill -TERM -- -$command 2>/dev/null" TERM
+  trap 'again=yes' TERM    # SLURM sends it to everybody; srun takes a second one for an order to kill
   again=yes
   while [ -n "$again" ]; do    # a signal ends `wait`, not the command
     again='' code=0
