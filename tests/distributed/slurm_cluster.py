@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -71,15 +72,14 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on, below the range that the kernel hands out by itself."""
-    found: list[int] = []
-    for port in range(20000 + os.getpid() % 9000, 32000):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                found.append(port)
-        if len(found) == count:
-            return found
-    raise AssertionError(f"no {count} free ports")
+    """Drawn from those on which nobody listens, below the range that the kernel hands out by itself."""
+    drawn = random.SystemRandom().sample(range(25000, 32000), 10 * count)  # other tests draw at the same time
+    return [port for port in drawn if _is_free(port)][:count]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 class Cluster:
