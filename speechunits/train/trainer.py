@@ -113,7 +113,11 @@ def build_trainer(
         strategy=several,
         logger=list(loggers) or False,
         callbacks=[stop, ValidateEvery(validate_every), ProgressLine(max_steps), *watch, *callbacks, LastWords(), keep],
-        plugins=[FolderCheckpointIO(), precision_plugin(precision, "cuda" if cuda else "cpu", sharded), *plugins(count, nodes)],
+        plugins=[
+            FolderCheckpointIO(),
+            precision_plugin(precision, "cuda" if cuda else "cpu", sharded),
+            *plugins(count, nodes),
+        ],
         inference_mode=not sharded,  # what a block gathers there could not be trained with later
         profiler=LoaderClock(),
         default_root_dir=folder,
