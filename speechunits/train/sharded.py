@@ -17,6 +17,7 @@ from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from speechunits import ranks
 from speechunits.errors import UserError
 from speechunits.protocols import Batch
 from speechunits.train.lockstep import Lockstep
@@ -35,17 +36,21 @@ class WindowFSDP(ModelParallelStrategy):
     optimizer states by name, written by rank 0: they are those of one process and of DDP.
 
     Args:
-        ranks: processes on all nodes.
+        processes: on all nodes.
         backend: torch.distributed's; None = nccl on GPUs, gloo on CPUs.
         timeout: how long ranks wait for each other; None = torch.distributed's own.
     """
 
-    def __init__(self, ranks: int, backend: str | None = None, timeout: timedelta | None = None) -> None:
-        super().__init__(ranks, 1, save_distributed_checkpoint=False, process_group_backend=backend, timeout=timeout)
+    def __init__(self, processes: int, backend: str | None = None, timeout: timedelta | None = None) -> None:
+        super().__init__(processes, 1, save_distributed_checkpoint=False, process_group_backend=backend, timeout=timeout)
         self.shards = Shards()
         self._lockstep: Lockstep | None = None
         self._blocks: list[Any] = []
         self._empty: nn.Module | None = None
+
+    def setup_environment(self) -> None:
+        with ranks.meeting():
+            super().setup_environment()
 
     @torch.no_grad()
     def shard(self, model: nn.Module) -> None:
@@ -136,4 +141,5 @@ class WindowFSDP(ModelParallelStrategy):
         super(ModelParallelStrategy, self).save_checkpoint(checkpoint, filepath, storage_options)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
-        return super(ModelParallelStrategy, self).load_checkpoint(checkpoint_path, weights_only)
+        chosen = self.broadcast(checkpoint_path)  # as WindowDDP does
+        return super(ModelParallelStrategy, self).load_checkpoint(chosen, weights_only)
