@@ -42,7 +42,9 @@ class WindowFSDP(ModelParallelStrategy):
     """
 
     def __init__(self, processes: int, backend: str | None = None, timeout: timedelta | None = None) -> None:
-        super().__init__(processes, 1, save_distributed_checkpoint=False, process_group_backend=backend, timeout=timeout)
+        super().__init__(
+            processes, 1, save_distributed_checkpoint=False, process_group_backend=backend, timeout=timeout
+        )
         self.shards = Shards()
         self._lockstep: Lockstep | None = None
         self._blocks: list[Any] = []
