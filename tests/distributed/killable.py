@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import socket
@@ -79,7 +80,10 @@ def _live(arguments: Sequence[str], said: Path, folder: Path, environment: Mappi
     os.dup2(out, 2)
     torch.set_num_threads(1)
     sys.argv = ["recipes.train", *arguments]
-    recipe.main(train)
+    try:
+        recipe.main(train)
+    finally:
+        atexit._run_exitfuncs()  # multiprocessing leaves without them, and W&B writes its last figures there
 
 
 def start(
