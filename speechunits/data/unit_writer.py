@@ -25,6 +25,10 @@ from speechunits.data.unit_store import NAME, PackedWriter, packed
 from speechunits.errors import UserError
 
 
+class NoUnits(UserError):
+    """What was written is of no use, however often it is read again."""
+
+
 class UnitWriter:
     """Use as a context manager. Writes three files, each aside and then renamed, the manifest last:
 
@@ -142,9 +146,9 @@ class UnitWriter:
 
     def _publish(self) -> None:
         if not self._count:
-            raise UserError(f"no codes were written for {self.path}; look for unreadable audio in the log")
+            raise NoUnits(f"no codes were written for {self.path}; look for unreadable audio in the log")
         if self._count > 1 and not self._varied:
-            raise UserError(
+            raise NoUnits(
                 f"all labels for {self.path} are one and the same code; look at the tokenizer's codebook and its input"
             )
         # never an old manifest beside new codes, whenever this is interrupted

@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from speechunits.data.unit_writer import UnitWriter
+from speechunits.data.unit_writer import NoUnits, UnitWriter
 from speechunits.errors import UserError
 from speechunits.seq import Seq, unpad
 from speechunits.store import write_json, writing
@@ -81,6 +81,13 @@ class UnitParts:
         Raises:
             UserError: a cut of the corpus is missing, comes twice or is none of its; or most cannot be read.
         """
+        try:
+            return self._join(listed)
+        except NoUnits:  # so that what is mended is read again, and nothing lies about
+            self.clear()
+            raise
+
+    def _join(self, listed: Path) -> tuple[int, dict[str, str]]:
         count, bad = 0, dict[str, str]()
         with self.writer as writer:
             for part in range(len(self)):
@@ -95,8 +102,7 @@ class UnitParts:
             if bad:
                 write_json(listed, bad)
             if len(bad) > count:
-                self.clear()  # so that mended audio is read again
-                raise UserError(f"{self.writer.path}: most cuts cannot be read ({len(bad)}, {count} can); see {listed}")
+                raise NoUnits(f"{self.writer.path}: most cuts cannot be read ({len(bad)}, {count} can); see {listed}")
         return count, bad
 
     def clear(self) -> None:

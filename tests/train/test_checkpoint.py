@@ -25,7 +25,9 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, Tensor):
         if not isinstance(b, Tensor) or a.dtype != b.dtype or a.shape != b.shape:
             return False
-        return torch.equal(a.reshape(-1).view(torch.uint8), b.reshape(-1).view(torch.uint8))  # also where it is no number
+        return torch.equal(
+            a.reshape(-1).view(torch.uint8), b.reshape(-1).view(torch.uint8)
+        )  # also where it is no number
     if type(a) is not type(b):
         return False
     if isinstance(a, dict):
