@@ -201,7 +201,8 @@ class SpeechDataModule(LightningDataModule):
         there = state_dict.get("manifest", here)
         if there["hash"] != here["hash"]:
             said = (
-                f"{', '.join(self.train_paths)}: the checkpoint saw {there['cuts']} cuts of {there['hours']:.2f} h ({there['hash']}), "
+                f"{', '.join(self.train_paths)}: the checkpoint saw {there['cuts']} cuts of {there['hours']:.2f} h "
+                f"({there['hash']}), "
                 f"now there are {here['cuts']} of {here['hours']:.2f} h ({here['hash']}): other ids or durations"
             )
             if self.accept_manifest != here["hash"]:
