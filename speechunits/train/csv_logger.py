@@ -74,7 +74,7 @@ class CsvLogger(Logger):
         if self.path.exists():
             whole = [line for line in self.path.read_text().splitlines(keepends=True) if line.endswith("\n")]
             reader = csv.DictReader(whole)
-            self._rows = [row for row in reader if row["step"].isdigit() and int(row["step"]) < step]
+            self._rows = [row for row in reader if row["step"].isdigit() and int(row["step"]) <= step]
             self._columns = list(reader.fieldnames or ["step"])
         self._write()
 

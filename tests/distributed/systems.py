@@ -142,13 +142,13 @@ def train(folder: Path, model: Callable[[], nn.Module], data: Given, updates: in
     return module
 
 
-CLOCK = ("train/audio_seconds_per_second", "train/loader_wait")
+CLOCK = ("train/audio_seconds_per_second", "train/loader_wait", "system/")
 
 
 def outcome(module: TrainModule) -> dict[str, Any]:
     """What runs are compared by; all ranks must call it, and rank 0 gets the weights."""
     whole = module.whole().state_dict()
     weights = {} if module.global_rank else {name: x.double().flatten().tolist() for name, x in whole.items()}
-    figures = {name: value for name, value in module.figures.items() if name not in CLOCK}
+    figures = {name: value for name, value in module.figures.items() if not name.startswith(CLOCK)}
     held = {name: ranks.own(p).numel() for name, p in module.model.named_parameters()}
     return {"step": module.step, "rejected": module.rejected, "weights": weights, "figures": figures, "held": held}

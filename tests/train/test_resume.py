@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import lightning
 import pytest
 import torch
 
@@ -145,6 +146,28 @@ def test_a_changed_number_of_workers_changes_nothing(tmp_path: Path) -> None:
     same(whole, part)
     a, b = (FolderCheckpointIO().load_checkpoint(checkpoint(tmp_path / kind, 12)) for kind in ("whole", "parts"))
     assert a["TinyData"] == b["TinyData"] == {"epoch": 2, "next": 2}
+
+
+class Cut(lightning.Callback):
+    """Ends the run where a validation begins, after the checkpoint of that update."""
+
+    def on_validation_start(self, *args: Any) -> None:
+        raise KeyboardInterrupt
+
+
+def test_a_validation_that_was_cut_off_is_made_up(tmp_path: Path) -> None:
+    """Its figures and its part in the choice of the best are not lost."""
+    settings: dict[str, Any] = {"validate_every": 4, "checkpoint_every": 2, "best": "valid/loss"}
+    whole = train(tmp_path / "whole", 10, TinyData(), NOISY, **settings)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(tmp_path / "parts", 10, TinyData(), NOISY, callbacks=[Cut()], **settings)
+    start = newest_whole(tmp_path / "parts" / "checkpoints")
+    assert start == checkpoint(tmp_path / "parts", 4)
+    rest = train(tmp_path / "parts", 10, TinyData(), NOISY, resume=start, **settings)
+    same(whole, rest)
+    assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
+    best = [run.trainer.checkpoint_callback.best_value for run in (whole, rest)]  # type: ignore[union-attr]
+    assert best[0] == best[1] is not None
 
 
 def test_a_figure_that_is_not_there_is_named(tmp_path: Path) -> None:
