@@ -123,7 +123,11 @@ class Cluster:
         self.daemon("slurmctld", "-D", "-c")
         for node in NODES:
             self.start_node(node)
-        wait_for(lambda: self.said("sinfo", "-h", "-t", "idle", "-o", "%D") == "2", "no idle nodes", self.logs, 120)
+        wait_for(self._idle, "no idle nodes", self.logs, 120)
+
+    def _idle(self) -> bool:
+        """Whether both nodes are up, and at nothing."""
+        return self.said("sinfo", "-h", "-t", "idle", "-o", "%D") == "2"
 
     def __exit__(self, *_: object) -> None:
         if "slurmctld" in self.running:
@@ -201,8 +205,12 @@ class Cluster:
         return self.job(number)["JobState"]
 
     def start_now(self, number: str) -> None:
-        """Wait for a job to be back in the queue, and spare it the two minutes that SLURM lets it wait there."""
+        """Wait for a job to be back in the queue, and spare it the two minutes that SLURM lets it wait there.
+
+        Not before its nodes are done with what ran: SLURM waits because a job that starts while it still ends may fail.
+        """
         wait_for(lambda: self.job(number).get("JobState") == "PENDING", f"job {number} was not requeued", self.logs)
+        wait_for(lambda: not self.processes() and self._idle(), f"job {number} still ends", self.logs)
         self.said("scontrol", "update", f"JobId={number}", "StartTime=now")
 
     def logs(self) -> str:

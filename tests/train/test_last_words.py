@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from speechunits.errors import UserError
-from speechunits.train.callbacks.last_words import peer_is_gone, shown
+from speechunits.train.callbacks.last_words import LastWords, peer_is_gone, shown
 from speechunits.train.callbacks.same_everywhere import flat
 from tests.train.tiny import Each, train
 
@@ -43,3 +44,10 @@ def test_which_errors_are_of_lost_peers() -> None:
 def test_words() -> None:
     assert shown(["a", "b", "c"], 2) == " a, b and 1 more" and shown([]) == ""
     assert flat({"a": {"b": [1, {"c": 2}]}, "d": None}) == {"a.b.0": 1, "a.b.1.c": 2, "d": None}
+
+
+def test_batches_without_ids_are_no_matter() -> None:
+    """Those of a data module of one's own."""
+    words: Any = LastWords()
+    words.on_train_batch_start(None, None, [{"audio": 1}, None, {"ids": ["a"]}], 0)
+    assert words._ids == ["a"]

@@ -47,7 +47,7 @@ class LastWords(Callback):
         self._hosts = ranks.gather_objects(socket.gethostname())
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._ids = [name for part in batch if not empty(part) for name in part["ids"]]
+        self._ids = [name for part in batch if not empty(part) for name in part.get("ids", ())]
         self._doing = "training on"
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
