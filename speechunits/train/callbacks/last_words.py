@@ -56,7 +56,7 @@ class LastWords(Callback):
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        self._ids = [] if empty(batch) else list(batch["ids"])
+        self._ids = [] if empty(batch) else list(batch.get("ids", ()))
         self._doing = "validating"
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
