@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -97,6 +98,8 @@ def build_trainer(
         several = WindowFSDP(count * nodes, backend, patience)
     elif count * nodes > 1:
         several = WindowDDP(process_group_backend=backend, start_method=start, timeout=patience)
+    # by this variable of some shell or library Lightning would seed all ranks alike, after the run has seeded itself
+    os.environ.pop("PL_GLOBAL_SEED", None)
     # its greetings (which accelerators there are, which products to try) hide what a run has to say
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "The `srun` command is available on your system but is not used")

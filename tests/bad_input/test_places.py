@@ -64,8 +64,9 @@ def test_a_full_disk(name: str, corpus: Corpus, tokenizer: Path, units: Path, tm
     assert done.stderr.startswith("error: ") and "No space left" in done.stderr and done.stderr.count("\n") == 1
     there = [Path(line) for line in done.stdout.splitlines() if line.startswith(str(out))]
     assert there, "the folder was listed"
-    whole = (
-        {"state.json", "reservoir-merged.safetensors"} if name == "fit_units" else set()
-    )  # a checkpoint to go on from
+    whole = {  # to go on from
+        "fit_units": {"state.json", "reservoir-merged.safetensors"},
+        "extract_units": {p.name for p in there if p.parent.name == "train.parts" and p.suffix == ".safetensors"},
+    }.get(name, set())
     names = {p.name for p in there}
     assert names <= {*HOUSE, "config.json", "config.yaml", "versions.json", "metrics.csv", *whole}, names

@@ -37,7 +37,8 @@ def submit(slurm: Cluster, template: str, log: Path, command: list[str], *option
 
 def ended(slurm: Cluster, job: str, log: Path, code: int = 0) -> None:
     slurm.wait_state(job, "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
-    assert slurm.job(job)["ExitCode"] == f"{code}:0", said(log)
+    found = slurm.job(job)
+    assert found["ExitCode"] == f"{code}:0", f"{said(log)}\n{found}{slurm.logs()}"
 
 
 def in_its_midst(slurm: Cluster, job: str, out: Path, log: Path) -> None:

@@ -43,7 +43,9 @@ def test_a_name_on_the_hub_that_is_cached(weights: str, offline: Path) -> None:
     assert torch.equal(found.encoder.encoder.norm.bias, theirs.encoder.layer_norm.bias)
 
 
-@pytest.mark.parametrize("name", ["exp/not/there", "./not-there", "../not-there/x", "/not-there", "a b", "hubert.pt", "exp/km.npy"])
+@pytest.mark.parametrize(
+    "name", ["exp/not/there", "./not-there", "../not-there/x", "/not-there", "a b", "hubert.pt", "exp/km.npy"]
+)
 def test_a_path_that_is_not_there(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What no model of the hub can be called is not looked for there."""
     monkeypatch.setattr("speechunits.nn.hf.fetch_settings", lambda name: pytest.fail("the network was asked"))

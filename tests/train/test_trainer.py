@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -108,3 +109,10 @@ def test_the_optimizer_yaml_builds(name: str) -> None:
         peak = parts["optimizer"].keywords["lr"]
         factor = parts["schedule"](optimizer).lr_lambdas[0]
         assert max(factor(n) for n in range(0, 100_000, 1000)) == 1.0 and optimizer.defaults["lr"] == peak
+
+
+def test_a_seed_of_somebody_else_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By PL_GLOBAL_SEED Lightning would seed all ranks alike: the same command, another run."""
+    monkeypatch.setenv("PL_GLOBAL_SEED", "3")
+    build_trainer(1, accelerator="cpu", folder=tmp_path)
+    assert "PL_GLOBAL_SEED" not in os.environ
