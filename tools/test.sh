@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that must hold before a commit: lint, format, types, fast tests, slow tests. Makes .venv if it is missing.
-#   tools/test.sh                                     all of it (at most 12 minutes on 2 cores)
+#   tools/test.sh                                     all of it (17 minutes on 2 cores)
 #   tools/test.sh tests/test_seq.py -k padding        further arguments go to pytest
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
