@@ -34,10 +34,10 @@ from speechunits.signature import mistakes
 
 MARK = "_COMPLETE.json"
 # What may change between the parts of one run: where, for how long and how loudly it computes, not what.
-# ``data.accumulate`` goes with the number of ranks; the data module says so where an update becomes another one.
+# ``data.accumulate`` goes with the number of ranks; the data module refuses where an update becomes another one.
 FREE = (
     *("num_workers", "device", "trainer", "loggers", "log_every"),
-    *("data.num_workers", "data.max_bad", "data.accumulate", "data.accept_manifest"),
+    *("data.num_workers", "data.max_bad", "data.accumulate", "data.accept_manifest", "data.accept_batches"),
 )
 FIXED = ("trainer.precision", "trainer.deterministic")  # what may not, although it lies below one of these
 _to_say: list[str] = []  # as soon as the run has a log

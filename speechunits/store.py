@@ -50,6 +50,7 @@ def writing(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(aside)  # of a killed process with the same number, as in restarted containers
         yield aside
+        readable(aside)
         if aside.is_dir() and path.exists():
             old = path.with_name(f".{path.name}.{os.getpid()}.old")
             os.rename(path, old)
@@ -66,6 +67,15 @@ def writing(path: str | Path) -> Iterator[Path]:
         raise UserError(f"{path}: cannot be written ({why}); free some space or choose another place") from error
     finally:
         _remove(aside)
+
+
+def readable(path: Path) -> None:
+    """Give ``path``, or all files in that folder, the usual mode of new files: safetensors writes for the owner alone."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    for file in [path] if path.is_file() else path.rglob("*"):
+        if file.is_file():
+            file.chmod(0o666 & ~umask)
 
 
 def check_place(path: str | Path) -> None:

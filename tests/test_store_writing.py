@@ -8,11 +8,15 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from safetensors.numpy import save_file
 from torch import nn
 
 from speechunits import store
 from speechunits.config import UserError, build
+from speechunits.train.checkpoint import FolderCheckpointIO
 
 
 def first(dim: int = 4) -> nn.Module:
@@ -31,6 +35,20 @@ def test_a_block_that_fails_leaves_the_old_and_nothing_else(tmp_path: Path):
         (aside / "half").touch()
         raise KeyboardInterrupt
     assert os.listdir(tmp_path) == ["deep"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o007, 0o660)])
+def test_others_may_read_what_the_umask_lets_them(tmp_path: Path, umask: int, mode: int):
+    before = os.umask(umask)
+    try:
+        store.save(first(), tmp_path / "a")
+        with store.writing(tmp_path / "b") as aside:
+            save_file({"x": np.zeros(1)}, aside)
+        FolderCheckpointIO().save_checkpoint({"x": torch.zeros(1)}, tmp_path / "c.ckpt")
+    finally:
+        os.umask(before)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 7 and {path.stat().st_mode & 0o777 for path in files} == {mode}
 
 
 def test_what_a_killed_process_left_does_not_stop_the_next(tmp_path: Path):

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from speechunits import ranks
 from speechunits.errors import UserError
+from speechunits.store import readable
 from speechunits.train.checkpoint_tree import join, split
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class FolderCheckpointIO(CheckpointIO):
             (aside / STATE).write_text(json.dumps(state, indent=1, allow_nan=False))
             sums = {name: digest(aside / name) for name in (TENSORS, STATE)}
             (aside / CHECKSUMS).write_text(json.dumps(sums, indent=1))
+            readable(aside)
             for place in [*aside.iterdir(), aside]:
                 flush(place)
             self._put(aside, path)

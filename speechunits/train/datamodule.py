@@ -48,6 +48,7 @@ class SpeechDataModule(LightningDataModule):
         num_workers: loader processes per rank and loader. They change nothing but speed.
         seed: of the batch plan and of all draws about utterances.
         accept_manifest: hash of training cuts to go on with although the checkpoint saw others; the error names it.
+        accept_batches: batches in an update (ranks x accumulate) to go on with although the checkpoint's had others.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class SpeechDataModule(LightningDataModule):
         num_workers: int = 2,
         seed: int = 0,
         accept_manifest: str | None = None,
+        accept_batches: int | None = None,
     ) -> None:
         super().__init__()
         corpora = named(train) if isinstance(train, Mapping) else [("train", train)]
@@ -79,7 +81,8 @@ class SpeechDataModule(LightningDataModule):
         self.max_seconds, self.accumulate, self.buckets = max_seconds, accumulate, buckets
         self.min_duration, self.max_duration, self.max_bad = min_duration, max_duration, max_bad
         self.valid_max_seconds = valid_max_seconds or max_seconds
-        self.num_workers, self.seed, self.accept_manifest = num_workers, seed, accept_manifest
+        self.num_workers, self.seed = num_workers, seed
+        self.accept_manifest, self.accept_batches = accept_manifest, accept_batches
         self.position = Position()
         self._restored: dict[str, Any] | None = None
         self._windows: WindowLoader | None = None
@@ -213,20 +216,24 @@ class SpeechDataModule(LightningDataModule):
         self._restored = state_dict
 
     def _place(self, plan: BatchPlan) -> None:
-        """A restored place in an epoch means something only under the same plan: else go on at the same share of it."""
+        """A restored place in an epoch means something only under the same plan: else go on at the same share of it.
+
+        Raises:
+            UserError: updates are of other sizes than the checkpoint's, and ``accept_batches`` does not name that of now.
+        """
         state, self._restored = self._restored, None
         if not state or not state.get("plan") or state["plan"] == plan.name:
             return
         then, now = state.get("group"), plan.ranks * plan.accumulate
         if then not in (None, now):
             even = then % plan.ranks == 0
-            keep = f"data.accumulate={then // plan.ranks} keeps it" if even else f"{plan.ranks} ranks cannot keep it"
-            log.warning(
-                "the checkpoint's updates were of %d batches (ranks x accumulate), and now they are of %d: %s",
-                then,
-                now,
-                keep,
-            )
+            keep = f"data.accumulate={then // plan.ranks}" if even else f"another number of ranks ({plan.ranks} cannot)"
+            said = f"the checkpoint's updates were of {then} batches (ranks x accumulate), and now they are of {now}"
+            if self.accept_batches != now:
+                raise UserError(
+                    f"{said}; give {keep} to keep them as they were, or data.accept_batches={now} to go on with these"
+                )
+            log.warning("%s; accepted", said)
         if state["window"]:
             self.position.window = min(plan.windows - 1, math.ceil(state["window"] / state["windows"] * plan.windows))
             log.warning(
