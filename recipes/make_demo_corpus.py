@@ -1,6 +1,6 @@
 """Synthesise the demo corpus: python -m recipes.make_demo_corpus out=exp/demo/corpus [preset=quick] [train.speakers=120]
 
-Sizes by name are in conf/data/demo_corpus.yaml; ``train``, ``valid`` and ``test`` change one. Writes
+Sizes by name are in conf/data/demo_corpus.yaml; ``train``, ``valid``, ``test``, ``pairs`` and ``seen`` change one. Writes
 ``out/speech/cuts_<split>_<language>.jsonl.gz`` and the table of English phones, ``out/phones.json``.
 """
 
@@ -22,6 +22,8 @@ def make_demo_corpus(
     train: dict[str, int] | None = None,
     valid: dict[str, int] | None = None,
     test: dict[str, int] | None = None,
+    pairs: dict[str, int] | None = None,
+    seen: int | None = None,
     seed: int = 0,
     workers: int | None = None,
 ) -> dict[str, Any]:
@@ -29,7 +31,8 @@ def make_demo_corpus(
     presets = load("data/demo_corpus.yaml")
     if preset not in presets:
         raise UserError(f"preset: there is no demo corpus '{preset}'; there are: {', '.join(presets)}")
-    sizes = merge(presets[preset], {"train": train or {}, "valid": valid or {}, "test": test or {}})
+    changes = {"train": train, "valid": valid, "test": test, "pairs": pairs, "seen": seen}
+    sizes = merge(presets[preset], {name: change for name, change in changes.items() if change is not None})
     speech = f"{out}/speech"
     made = corpus.make_demo_corpus(speech, **sizes, seed=seed, workers=workers)
     write_symbols(f"{out}/phones.json", collect_symbols(open_cuts(corpus.cuts_path(speech, "train", "en"))))

@@ -25,18 +25,18 @@ from typing import Any
 
 from speechunits.config import UserError
 from speechunits.data.demo.espeak import Espeak
-from speechunits.data.demo.grammar import LANGUAGES, SPLITS
+from speechunits.data.demo.grammar import LANGUAGES
 from speechunits.data.demo.plan import Utterance, plan
 from speechunits.data.demo.render import Rendering, render
 from speechunits.data.demo.speaker import Speaker
 from speechunits.data.demo.waveform import SAMPLING_RATE
 
 MARK = "_COMPLETE.json"
-EDITION = 1  # raise when the same arguments give other audio or other labels
+EDITION = 2  # raise when the same arguments give other audio or other labels
 
 
 def cuts_path(out: str | Path, split: str, language: str) -> Path:
-    """The manifest of one split (train, valid, test) and language (en, es)."""
+    """The manifest of one split (train, valid, test, pairs, test_seen, pairs_seen) and language (en, es)."""
     return Path(out) / f"cuts_{split}_{language}.jsonl.gz"
 
 
@@ -46,6 +46,8 @@ def make_demo_corpus(
     train: Mapping[str, int],
     valid: Mapping[str, int],
     test: Mapping[str, int],
+    pairs: Mapping[str, int] | None = None,
+    seen: int = 0,
     seed: int = 0,
     target_speaker: str | None = "f00",
     channel: bool = True,
@@ -59,7 +61,9 @@ def make_demo_corpus(
     per phone: 1 primary, 2 secondary, 0 none). Everything is built in ``<out>.partial`` and renamed at the end.
 
     Args:
-        train, valid, test: each the counts ``sentences``, ``spanish`` and ``speakers``, see :func:`plan`.
+        train, valid, test, pairs: each the counts ``sentences``, ``spanish`` and ``speakers``, see :func:`plan`; no pairs if
+            None.
+        seen: sentences of test and of pairs that speakers of train say too.
         seed: of sentences, who says them and how; sentences and speakers never change splits, whatever the seed.
         target_speaker: the one voice of the Spanish side; None = many voices, those of the split.
         channel: vary the channel of each utterance of the many speakers.
@@ -73,9 +77,15 @@ def make_demo_corpus(
         UserError: ``out`` holds something else, a size makes no sense, or eSpeak NG is not installed.
     """
     out = Path(out).resolve()
-    sizes = {"train": dict(train), "valid": dict(valid), "test": dict(test)}
+    sizes = {
+        "train": dict(train),
+        "valid": dict(valid),
+        "test": dict(test),
+        **({"pairs": dict(pairs)} if pairs else {}),
+    }
     arguments: dict[str, Any] = {
         **sizes,
+        "seen": seen,
         "seed": seed,
         "target_speaker": target_speaker,
         "channel": channel,
@@ -86,7 +96,7 @@ def make_demo_corpus(
         made = _made(out, arguments)
         if made is not None:
             return made
-    utterances = plan(sizes, seed=seed, target_speaker=target_speaker, channel=channel)
+    utterances = plan(sizes, seed=seed, target_speaker=target_speaker, channel=channel, seen=seen)
     with tempfile.TemporaryDirectory(prefix="espeak-") as home:
         version = Espeak(home).version
     with _workshop(out) as partial:
@@ -141,7 +151,7 @@ def _write_manifests(
     from lhotse import CutSet  # here, not above: the rendering processes import this module's neighbours only
 
     counts: dict[str, dict[str, float | int]] = {}
-    for split in SPLITS:
+    for split in dict.fromkeys(utterance.split for utterance, _ in made):
         for language in LANGUAGES:
             own = [(u, r) for u, r in made if (u.split, u.language) == (split, language)]
             if not own:

@@ -10,7 +10,7 @@ import math
 import zlib
 
 LANGUAGES = ("en", "es")
-SPLITS = ("train", "valid", "test")
+SPLITS = ("train", "valid", "test", "pairs")
 
 MASCULINE, FEMININE = "masculine", "feminine"
 
@@ -154,11 +154,7 @@ SENTENCES = math.prod(len(slot) for slot in SLOTS)
 
 def sentence(index: int) -> dict[str, str]:
     """The ``index``-th of the grammar's ``SENTENCES`` sentences, by language; lower case, no punctuation."""
-    picked: list[tuple[str, ...]] = []
-    for slot in SLOTS:
-        index, choice = divmod(index, len(slot))
-        picked.append(slot[choice])
-    subject, verb, number, adjective, noun, place, time = picked
+    subject, verb, number, adjective, noun, place, time = _picked(index)
     agreeing = adjective[1] if noun[2] == MASCULINE else adjective[2]
     return {
         "en": " ".join((subject[0], verb[0], number[0], adjective[0], noun[0], place[0], time[0])),
@@ -166,10 +162,27 @@ def sentence(index: int) -> dict[str, str]:
     }
 
 
+def held_out(index: int) -> bool:
+    """Whether the adjective and noun of a sentence are one of the 8 % of such pairs that the split ``pairs`` alone has."""
+    _, _, _, adjective, noun, _, _ = _picked(index)
+    return zlib.crc32(f"pair:{adjective[0]} {noun[0]}".encode()) % 12 == 0
+
+
 def split_of(index: int) -> str:
-    """The one split a sentence may appear in: 90 % train, 5 % valid, 5 % test.
+    """The one split a sentence may appear in: ``pairs`` if it is ``held_out``, else 90 % train, 5 % valid, 5 % test.
 
     A property of the sentence, not of a corpus, so no test sentence of one size or seed is trained on in another.
     """
+    if held_out(index):
+        return "pairs"
     bucket = zlib.crc32(f"sentence:{index}".encode()) % 20
     return "valid" if bucket == 18 else "test" if bucket == 19 else "train"
+
+
+def _picked(index: int) -> list[tuple[str, ...]]:
+    """The entry of each slot."""
+    picked: list[tuple[str, ...]] = []
+    for slot in SLOTS:
+        index, choice = divmod(index, len(slot))
+        picked.append(slot[choice])
+    return picked

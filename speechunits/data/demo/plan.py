@@ -10,7 +10,9 @@ from speechunits.config import UserError
 from speechunits.data.demo.grammar import SENTENCES, SPLITS, sentence, split_of
 
 _SIZES = ("sentences", "spanish", "speakers")
-_LETTER = {"train": "", "valid": "v", "test": "t"}  # a speaker's name says where it may appear, in every corpus
+_NOTHING = dict.fromkeys(_SIZES, 0)
+# a speaker's name says where it may appear, in every corpus
+_LETTER = {"train": "", "valid": "v", "test": "t", "pairs": "t"}
 
 
 @dataclass(frozen=True)
@@ -34,33 +36,51 @@ class Utterance:
 
 
 def plan(
-    sizes: Mapping[str, Mapping[str, int]], *, seed: int, target_speaker: str | None, channel: bool
+    sizes: Mapping[str, Mapping[str, int]], *, seed: int, target_speaker: str | None, channel: bool, seen: int = 0
 ) -> list[Utterance]:
-    """The utterances in manifest order. Splits share neither sentences nor English speakers.
+    """The utterances in manifest order. Splits share neither sentences nor English speakers, but for two things.
+
+    ``pairs`` is spoken by the speakers of test; and the first ``seen`` sentences of test and of pairs are spoken once more in
+    English, by speakers of train, as ``test_seen`` and ``pairs_seen``: what changes from test to test_seen is who speaks.
 
     Args:
-        sizes: for each of train, valid and test: ``sentences`` spoken in English, how many of these (the first) are
-            spoken in ``spanish`` too, and by how many ``speakers``, as evenly as can be, half of them female.
+        sizes: for each of train, valid and test, and pairs if it is wanted: ``sentences`` spoken in English, how many of
+            these (the first) are spoken in ``spanish`` too, and by how many ``speakers``, as evenly as can be, half of them
+            female.
         target_speaker: says all the Spanish, in one unvarying channel; None = the split's own speakers do.
         channel: vary the channel of each utterance (except the target speaker's).
+        seen: sentences.
 
     Raises:
         UserError: a size is missing, unknown, not a number, negative, or asks for more than there is.
     """
     utterances: list[Utterance] = []
+    said: dict[str, list[int]] = {}
     for split in SPLITS:
-        size = _checked(split, sizes.get(split, {}))
+        size = _checked(split, sizes.get(split, _NOTHING if split == "pairs" else {}))
         draw = random.Random(f"plan:{seed}:{split}")
-        names = [f"{'fm'[i % 2]}{_LETTER[split]}{i // 2:03d}" for i in range(size["speakers"])]
+        names = _names(split, size["speakers"])
         english, spanish = _turns(names, draw), _turns(names, draw)
-        for i, index in enumerate(_sentences(split, size["sentences"], draw)):
+        said[split] = _sentences(split, size["sentences"], draw)
+        for i, index in enumerate(said[split]):
             pair, text = f"{split}-{i:05d}", sentence(index)
             utterances.append(_utterance(pair, "en", next(english), text["en"], seed, channel))
             if i < size["spanish"]:
                 own = target_speaker is None
                 speaker = target_speaker or next(spanish)
                 utterances.append(_utterance(pair, "es", speaker, text["es"], seed, channel and own))
+    if seen > len(said["test"]):
+        raise UserError(f"demo corpus: seen is {seen} and test.sentences {len(said['test'])}: lower the first")
+    for split in ("test", "pairs"):
+        turns = _turns(_names("train", sizes["train"]["speakers"]), random.Random(f"plan:{seed}:{split}_seen"))
+        for i, index in enumerate(said[split][:seen]):
+            pair = f"{split}_seen-{i:05d}"
+            utterances.append(_utterance(pair, "en", next(turns), sentence(index)["en"], seed, channel))
     return utterances
+
+
+def _names(split: str, speakers: int) -> list[str]:
+    return [f"{'fm'[i % 2]}{_LETTER[split]}{i // 2:03d}" for i in range(speakers)]
 
 
 def _checked(split: str, size: Mapping[str, int]) -> Mapping[str, int]:

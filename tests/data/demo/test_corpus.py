@@ -29,6 +29,14 @@ def test_manifests_and_mark_agree(corpus: Path, cuts: Cuts, sizes: Sizes) -> Non
     assert not list(corpus.parent.glob("*.partial"))
 
 
+def test_a_manifest_for_each_split_that_was_asked_for(espeak_installed: None, tmp_path: Path) -> None:
+    some = {"sentences": 2, "spanish": 0, "speakers": 2}
+    made = make_demo_corpus(tmp_path / "c", train=some, valid=some, test=some, pairs=some, seen=1, workers=1)
+    counts = {name: count["utterances"] for name, count in made["cuts"].items()}
+    assert counts == {"train_en": 2, "valid_en": 2, "test_en": 2, "pairs_en": 2, "test_seen_en": 1, "pairs_seen_en": 1}
+    assert {path.name.split(".")[0] for path in (tmp_path / "c").glob("cuts_*")} == {f"cuts_{name}" for name in counts}
+
+
 def test_cuts_load_from_any_folder(cuts: Cuts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for cut in cuts("valid", "en") + cuts("valid", "es"):

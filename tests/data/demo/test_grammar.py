@@ -26,7 +26,10 @@ def test_spanish_agrees_and_reorders() -> None:
 
 
 def test_splits_of_the_sentences() -> None:
-    counts = Counter(split_of(index) for index in range(20000))
-    assert counts["train"] / 20000 > 0.88
-    assert 0.04 < counts["valid"] / 20000 < 0.06
-    assert 0.04 < counts["test"] / 20000 < 0.06
+    indices = [i * (SENTENCES // 20000) for i in range(20000)]
+    counts = Counter(map(split_of, indices))
+    assert 0.04 < counts["pairs"] / 20000 < 0.12
+    rest = 20000 - counts["pairs"]
+    assert counts["train"] / rest > 0.88
+    assert 0.04 < counts["valid"] / rest < 0.06
+    assert 0.04 < counts["test"] / rest < 0.06

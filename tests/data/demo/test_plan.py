@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from speechunits.config import UserError
+from speechunits.data.demo.grammar import SLOTS
 from speechunits.data.demo.plan import Utterance, plan
 
 SIZES = {
@@ -40,6 +41,31 @@ def test_sizes_pairs_and_voices() -> None:
         assert sum(name[0] == "f" for name in turns) == size["speakers"] // 2
 
 
+def test_pairs_of_words_that_are_held_out_and_sentences_by_voices_that_were_heard() -> None:
+    sizes = {**SIZES, "pairs": {"sentences": 30, "spanish": 0, "speakers": 10}}
+    without = plan(SIZES, seed=0, target_speaker="f00", channel=True)
+    utterances = plan(sizes, seed=0, target_speaker="f00", channel=True, seen=25)
+    assert [u for u in utterances if u.split in SIZES] == without
+    splits = [*SIZES, "pairs", "test_seen", "pairs_seen"]
+    text = {split: [u.text for u in _of(utterances, split, "en")] for split in splits}
+    voices = {split: {u.speaker for u in _of(utterances, split, "en")} for split in splits}
+    assert text["test_seen"] == text["test"][:25] and text["pairs_seen"] == text["pairs"][:25]
+    assert voices["pairs"] == voices["test"]
+    assert voices["test_seen"] | voices["pairs_seen"] <= voices["train"] and len(voices["test_seen"]) == 25
+    nouns = {slot[0] for slot in SLOTS[4]}
+    pairs = {
+        split: {(w[i - 1], w[i]) for t in said for w in [t.split()] for i in range(len(w)) if w[i] in nouns}
+        for split, said in text.items()
+    }
+    assert not pairs["pairs"] & (pairs["train"] | pairs["valid"] | pairs["test"])
+    assert {word for pair in pairs["pairs"] for word in pair} <= {word for pair in pairs["train"] for word in pair}
+
+
+def test_more_sentences_by_voices_that_were_heard_than_there_are_are_refused() -> None:
+    with pytest.raises(UserError, match=r"seen is 41 and test\.sentences 40"):
+        plan(SIZES, seed=0, target_speaker="f00", channel=True, seen=41)
+
+
 def test_many_spanish_voices() -> None:
     spanish = _of(plan(SIZES, seed=0, target_speaker=None, channel=True), "test", "es")
     assert len({u.speaker for u in spanish}) == 10 and all(u.channel for u in spanish)
@@ -55,7 +81,9 @@ def test_senseless_sizes_are_refused(train: tuple[int | None, ...]) -> None:
 @pytest.mark.parametrize("preset", ["tiny", "quick", "demo", "long"])
 def test_presets_can_be_planned(preset: str) -> None:
     presets = yaml.safe_load((Path(__file__).parents[3] / "conf/data/demo_corpus.yaml").read_text(encoding="utf-8"))
-    utterances = plan(presets[preset], seed=0, target_speaker="f00", channel=True)
-    assert len(utterances) == sum(size["sentences"] + size["spanish"] for size in presets[preset].values())
+    seen = presets[preset].pop("seen")
+    utterances = plan(presets[preset], seed=0, target_speaker="f00", channel=True, seen=seen)
+    sizes = presets[preset].values()
+    assert len(utterances) == 2 * seen + sum(size["sentences"] + size["spanish"] for size in sizes)
     if preset in ("demo", "long"):
         assert len({u.speaker for u in _of(utterances, "train", "en")}) >= 100
