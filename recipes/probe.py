@@ -25,7 +25,7 @@ from speechunits.data.cuts import open_cuts
 from speechunits.data.fields.audio_field import AudioField
 from speechunits.data.fields.speaker_field import SpeakerField
 from speechunits.data.fields.text_field import TextField
-from speechunits.encoder import layer_of
+from speechunits.encoders.hidden import layer_of
 from speechunits.errors import UserError
 from speechunits.provenance import provenance
 from speechunits.recipe import log_to, main, usable_device

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -10,15 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from speechunits.draws import Draws
-from speechunits.encoders.hidden import Hidden
+from speechunits.encoders.hidden import Hidden, check_read
 from speechunits.part import Part, fill
 from speechunits.seq import Seq
-
-
-def layer_of(where: str, kind: str = "layer") -> int | None:
-    """9 for "layer:9" ("ffn:9" for the kind "ffn"), None for any other place."""
-    name, _, number = where.partition(":")
-    return int(number) if name == kind and number.isascii() and number.isdigit() else None
 
 
 @dataclass(frozen=True)
@@ -66,30 +60,9 @@ class Pass:
         Raises:
             ValueError: there is no such place.
         """
-        check_read(where, len(self.hidden.layers) - 1, self.hidden.branches, bool(self.hidden.ffn))
-        if (layer := layer_of(where)) is not None:
-            return self.hidden.final.with_data(self.hidden.layers[layer])
-        if (layer := layer_of(where, "ffn")) is not None:
-            return self.hidden.final.with_data(self.hidden.ffn[layer - 1])
-        if where.startswith("branch:"):
-            return self.hidden.branches[where.removeprefix("branch:")]
-        return {"final": self.hidden.final, "clean": self.clean, "seen": self.seen}[where]
-
-
-def check_read(where: str, depth: int, branches: Iterable[str] = (), ffn: bool = False) -> None:
-    """Whether ``where`` can be read of an encoder of ``depth`` layers, of its feed-forward parts where ``ffn``.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    layer, block = layer_of(where), layer_of(where, "ffn") if ffn else None
-    if layer is not None and layer > depth:
-        raise ValueError(f"'{where}': the encoder has layers 0 to {depth}")
-    if block is not None and not 1 <= block <= depth:
-        raise ValueError(f"'{where}': the encoder has blocks 1 to {depth}")
-    whole = ("final", "clean", "seen", *(f"branch:{name}" for name in branches))
-    if layer is None and block is None and where not in whole:
-        raise ValueError(f"'{where}' cannot be read; use final, layer:N, branch:NAME, clean or seen")
+        if where in ("clean", "seen"):
+            return self.clean if where == "clean" else self.seen
+        return self.hidden.read(where)
 
 
 class SpeechEncoder(nn.Module):
@@ -142,7 +115,8 @@ class SpeechEncoder(nn.Module):
             ValueError: it will not.
         """
         kept = ffn and getattr(self.encoder, "gives_ffn", False)
-        check_read(where, self.depth, getattr(self.encoder, "branches", ()), kept)
+        if where not in ("clean", "seen"):
+            check_read(where, self.depth, getattr(self.encoder, "branches", ()), kept)
 
     @property
     def hop(self) -> Fraction:

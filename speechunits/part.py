@@ -82,6 +82,8 @@ def _described(argument: Any, node: Any) -> Any:
     """The configuration of an argument: a part restored from a folder is described by what it is, not by the path."""
     if isinstance(argument, list) and isinstance(node, list):
         return [_described(a, n) for a, n in zip(argument, node, strict=True)]
+    if isinstance(argument, dict) and isinstance(node, dict) and argument.keys() == node.keys():
+        return {k: _described(v, node[k]) for k, v in argument.items()}
     return getattr(argument, "_node", node)
 
 

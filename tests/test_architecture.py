@@ -21,6 +21,7 @@ LAYERS = [
     {"encoders", "heads", "vocoders", "decode"},
     {"encoder", "teacher", "targets", "objectives", "exchange"},
     {"pretraining", "units"},
+    {"inputs"},
     {"tasks", "recipe", "provenance"},
     {"train", "report"},
     {"cli", "__main__"},

@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-extras="demo,trackers,dev"
+extras="demo,trackers,lattice,dev"
 stamp=.venv/.complete       # written last, so an interrupted install is never taken for a whole one
 marker=.venv/.installing    # present while pip works
 

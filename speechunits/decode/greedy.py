@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Mapping
 
+import torch
+from torch import Tensor, nn
+
+from speechunits.decode.hypothesis import Hypothesis
+from speechunits.errors import UserError
 from speechunits.seq import Seq, unpad
 
 
 class Greedy:
-    """Best path decoding (Graves et al. 2006, section 3.2): the likeliest symbol of each frame, runs merged, no blanks."""
+    """Best path decoding (Graves et al. 2006, section 3.2): the likeliest symbol of each frame, runs merged, no blanks.
 
-    def __call__(self, scores: Seq) -> list[Tensor]:
-        """Log-probabilities (B, T, V + 1), the blank last -> B tensors (N,) of symbols 0 .. V-1."""
-        blank = scores.data.size(-1) - 1
-        paths = unpad(scores.with_data(scores.data.argmax(-1)))
-        return [run[run != blank] for run in map(torch.unique_consecutive, paths)]
+    ``score`` is that of the path; the confidence of a symbol is the mean probability of the frames that say it.
+
+    Args:
+        head: name of the CTC head; None = the first one that has scores for each frame.
+    """
+
+    def __init__(self, head: str | None = None) -> None:
+        self.head = head
+
+    def __call__(self, heads: Mapping[str, nn.Module], heard: Mapping[str, Seq]) -> list[list[Hypothesis]]:
+        """See ``Search``."""
+        name = self.head or next((n for n, head in heads.items() if hasattr(head, "scores")), None)
+        if name not in heads or not hasattr(heads[name], "scores"):
+            raise UserError(f"decode.Greedy: no CTC head {name or ''} among {', '.join(heads)}; name another search")
+        scores = heads[name].scores(heard[name])  # type: ignore[operator]
+        return [[read(row)] for row in unpad(scores.with_data(scores.data.detach().cpu()))]
+
+
+def read(scores: Tensor) -> Hypothesis:
+    """Log-probabilities (T, V + 1), the blank last -> the hypothesis of the best path."""
+    blank = scores.size(-1) - 1
+    best, path = scores.max(-1)
+    symbols, counts = torch.unique_consecutive(path, return_counts=True)
+    edges = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    spans = torch.stack([edges[:-1], edges[1:]], -1)
+    said = symbols != blank
+    sure = [float(best[a:b].exp().mean()) for a, b in spans[said].tolist()]
+    return Hypothesis(symbols[said], float(best.sum()), spans[said], torch.tensor(sure))

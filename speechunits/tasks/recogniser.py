@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from speechunits.decode.greedy import Greedy
-from speechunits.encoder import SpeechEncoder, layer_of
+from speechunits.decode.hypothesis import Search
+from speechunits.encoder import SpeechEncoder
+from speechunits.encoders.hidden import layer_of
 from speechunits.part import Part, fill, fill_all
 from speechunits.protocols import Batch
 from speechunits.seq import Seq
@@ -32,7 +34,7 @@ class Recogniser(nn.Module):
             ``depth``.
         tuning: what of the encoder is trained; None = ``Full()``, everything but the frontend.
         freeze_updates: the encoder gets no gradient in the first so many updates (fairseq ``freeze_finetune_updates``).
-        decoder: a head's scores to symbols; None = ``Greedy()``.
+        search: what finds text in what the heads were given; None = ``Greedy()``.
 
     Raises:
         ValueError: the encoder has no such place, or one that no head can read.
@@ -48,10 +50,10 @@ class Recogniser(nn.Module):
         read: str | Part[nn.Module] = "final",
         tuning: Callable[[nn.Module], None] | None = None,
         freeze_updates: int = 0,
-        decoder: Callable[[Seq], list[Tensor]] | None = None,
+        search: Search | None = None,
     ) -> None:
         super().__init__()
-        self.encoder, self.text, self.decoder = encoder, text, decoder or Greedy()
+        self.encoder, self.text, self.search = encoder, text, search or Greedy()
         self.tuning = tuning or Full()
         self.tuning(encoder)
         self.place: str | None = read if isinstance(read, str) else None
@@ -105,9 +107,9 @@ class Recogniser(nn.Module):
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> dict[str, Any]:
-        """``text``: what the first head heard, B strings."""
-        scores = next(iter(self.heads.values())).scores(self.hear(batch))
-        return {"text": [self.text.decode(ids) for ids in self.decoder(scores)]}
+        """``text``: B strings; ``hypotheses``: of each utterance, the best first."""
+        found = self.search(dict(self.heads.items()), dict.fromkeys(self.heads, self.hear(batch)))
+        return {"text": [self.text.decode(each[0].ids) for each in found], "hypotheses": found}
 
     @property
     def labels(self) -> dict[str, str | None]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from speechunits.encoder import layer_of
+from speechunits.encoders.hidden import layer_of
 from speechunits.errors import UserError
 from speechunits.metrics.abx import Abx
 from speechunits.metrics.bitrate import Bitrate

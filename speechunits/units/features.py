@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from speechunits.encoder import SpeechEncoder, layer_of
+from speechunits.encoder import SpeechEncoder
+from speechunits.encoders.hidden import layer_of
 from speechunits.seq import Seq, pad
 
 

@@ -165,7 +165,7 @@ def test_a_saved_recogniser_needs_nothing_but_its_folder(folder: Path, tmp_path:
     store.save(model, tmp_path / "recogniser", kind="recogniser")
     assert str(folder) not in (tmp_path / "recogniser" / "config.yaml").read_text()
     again = store.restore(tmp_path / "recogniser", expect=Recogniser)
-    assert again.predict(batch) == model.predict(batch) and again.text.symbols == tuple("abcd")
+    assert again.predict(batch)["text"] == model.predict(batch)["text"] and again.text.symbols == tuple("abcd")
     assert torch.equal(again.hear(batch).data, model.hear(batch).data)
     assert {n for n, p in again.named_parameters() if p.requires_grad} == {
         n for n, p in model.named_parameters() if p.requires_grad

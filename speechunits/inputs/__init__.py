@@ -1,0 +1,1 @@
+"""What a recogniser listens to: batches to frames of features."""
