@@ -6,9 +6,8 @@ from pathlib import Path
 
 from lhotse import Recording
 
-from speechunits.data.field import BadAudio
+from speechunits.data.audio_windows import unreadable
 from speechunits.data.fields.audio_field import AudioField
-from speechunits.errors import UserError
 from speechunits.seq import Seq
 
 
@@ -22,12 +21,4 @@ def read_audio(path: str | Path, rate: int = 16000) -> Seq:
     try:
         return field.collate([field.load(Recording.from_file(path).to_cut())])
     except Exception as error:  # audio backends raise many kinds for a file that is no audio
-        if isinstance(error, UserError):
-            raise
-        if not path.is_file():
-            why = "there is no such file"
-        elif not path.stat().st_size:
-            why = "the file is empty"
-        else:
-            why = str(error)[:200] if isinstance(error, BadAudio) else "no known format, or damaged"
-        raise UserError(f"{path}: cannot be read as audio ({why}); give a WAV, FLAC or Ogg file") from error
+        raise unreadable(path, error) from error
