@@ -54,7 +54,9 @@ if stage 6 "units of the second iteration for every split"; then
   recipe fit_units $here/hubert_units.yaml out="$exp/km_it2" cuts="$corpus/speech/cuts_train_en.jsonl.gz" \
     features.source.folder="$exp/hubert_it2/encoder" features.read=layer:$layer
   recipe extract_units out="$exp/units" tokenizer="$exp/km_it2/tokenizer" cuts.train="$corpus/speech/cuts_train_en.jsonl.gz" \
-    cuts.valid="$corpus/speech/cuts_valid_en.jsonl.gz" cuts.test="$corpus/speech/cuts_test_en.jsonl.gz"
+    cuts.valid="$corpus/speech/cuts_valid_en.jsonl.gz" cuts.test="$corpus/speech/cuts_test_en.jsonl.gz" \
+    cuts.test_seen="$corpus/speech/cuts_test_seen_en.jsonl.gz" cuts.pairs="$corpus/speech/cuts_pairs_en.jsonl.gz" \
+    cuts.pairs_seen="$corpus/speech/cuts_pairs_seen_en.jsonl.gz"
   done_stage
 fi
 if stage 7 "DinoSR, which needs no units to begin with"; then

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+import torch
 from torch.utils.data import Dataset
 
 from speechunits.data.cuts import Cuts
@@ -43,7 +44,7 @@ class Loaded(NamedTuple):
 
 
 class BatchDataset(Dataset):
-    """Loads ``{"ids": list[str], "draws": Draws, name: field ...}`` for a ``Planned`` batch.
+    """Loads ``{"ids": list[str], "draws": Draws, "seconds": (B,) float64, name: field ...}`` for a ``Planned`` batch.
 
     Args:
         cuts: the opened manifests.
@@ -58,7 +59,7 @@ class BatchDataset(Dataset):
     def __init__(
         self, cuts: Cuts, fields: Mapping[str, Field], transforms: Sequence[Transform] = (), seed: int = 0
     ) -> None:
-        if taken := {"ids", "draws"} & set(fields):
+        if taken := {"ids", "draws", "seconds"} & set(fields):
             raise UserError(f"a field cannot be named {taken.pop()}: every batch has that entry already; rename it")
         self.cuts, self.seed, self.transforms = cuts, seed, tuple(transforms)
         self.fields = {name: field.bind(cuts) for name, field in fields.items()}
@@ -94,8 +95,9 @@ class BatchDataset(Dataset):
                 loaded = [x for x in [self._load(row, planned.epoch, bad)] if x]
             if not loaded:
                 return Loaded({"ids": []}, bad)
-            ids, keys, items = zip(*loaded, strict=True)
+            ids, keys, seconds, items = zip(*loaded, strict=True)
             batch: dict[str, Any] = {"ids": list(ids), "draws": draws(keys, self.seed, planned.epoch)}
+            batch["seconds"] = torch.tensor(seconds, dtype=torch.float64)
             for name, field in self.fields.items():
                 batch[name] = field.collate([item[name] for item in items])
             return Loaded(batch, bad)
@@ -107,8 +109,8 @@ class BatchDataset(Dataset):
 
     def _load(
         self, row: int, epoch: int, bad: dict[str, str], visit: int = 0
-    ) -> tuple[str, str, dict[str, Any]] | None:
-        """The cut's id, the name that its draws go by, and its fields."""
+    ) -> tuple[str, str, float, dict[str, Any]] | None:
+        """The cut's id, the name that its draws go by, its seconds and its fields."""
         cut = self.cuts[row]
         cut_id = cut.id
         key = f"{cut_id}#{visit}" if visit else cut_id
@@ -116,7 +118,7 @@ class BatchDataset(Dataset):
         for purpose, transform in zip(self._purposes, self.transforms, strict=True):
             cut = transform(cut, drawn.generator(0, purpose), self._grid)
         try:
-            return cut_id, key, {name: field.load(cut) for name, field in self.fields.items()}
+            return cut_id, key, cut.duration, {name: field.load(cut) for name, field in self.fields.items()}
         except BadAudio as reason:
             bad[cut_id] = str(reason)
             return None

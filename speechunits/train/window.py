@@ -19,7 +19,9 @@ def window_counts(model: Trainable, batches: Sequence[Batch]) -> dict[str, Tenso
     """Sums of ``model.counts`` over micro-batches; two more entries ride along: ``batches`` and ``audio_seconds``."""
     own: dict[str, Tensor | float] = {"batches": float(len(batches)), "audio_seconds": 0.0}
     for batch in batches:
-        if "audio" in batch:
+        if "seconds" in batch:
+            own["audio_seconds"] += batch["seconds"].sum()
+        elif "audio" in batch:
             own["audio_seconds"] += batch["audio"].lengths.sum().double() * float(batch["audio"].hop)
         for name, count in model.counts(batch).items():
             own[name] = own.get(name, 0.0) + count.double()

@@ -28,6 +28,7 @@ def test_a_batch_has_what_its_fields_say(corpus: Corpus):
     assert bad == {} and refused is None
     assert batch["ids"] == ["a2", "a0"] and batch["draws"] == Draws(("a2", "a0"), 3, 7)
     assert batch["audio"].lengths.tolist() == [6400, 4800]
+    assert batch["seconds"].tolist() == pytest.approx([0.4, 0.3])
     assert batch["text"] == ["text of a2", "text of a0"] and batch["speakers"] == ["a", "a"]
     assert [c.id for c in batch["cuts"]] == ["a2", "a0"]
 

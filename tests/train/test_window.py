@@ -16,6 +16,8 @@ def test_counts_are_sums_over_micro_batches() -> None:
     samples = sum(int(b["audio"].lengths.sum()) for b in (first, second))
     assert float(found["batches"]) == 2 and float(found["square/all"]) == samples
     assert float(found["audio_seconds"]) == pytest.approx(samples / 16000)
+    seconds = {**first, "seconds": torch.tensor([2.5, 1.0])}  # what the cuts say counts, also where no audio is read
+    assert float(window_counts(Tiny(), [seconds])["audio_seconds"]) == 3.5
     assert window_counts(Tiny(), []) == {"batches": 0.0, "audio_seconds": 0.0}
 
 
