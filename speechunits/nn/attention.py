@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Reach = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
 
 class SelfAttention(nn.Module):
     """Scaled dot-product self-attention with one fused input projection.
@@ -30,16 +32,26 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(dim, dim)
         self.prefix: nn.Module | None = None
 
-    def forward(self, x: Tensor, keys: Tensor | None = None, bias: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        keys: Tensor | None = None,
+        bias: Callable[[Tensor], Tensor] | None = None,
+        reach: Reach | None = None,
+    ) -> Tensor:
         """(B, T, D) -> (B, T, D).
 
         Args:
-            keys: (B, 1, 1, T) bool, True where a key may be attended to; None = everywhere.
+            keys: bool that expands to (B, heads, T, T), True where a key may be attended to; None = everywhere.
             bias: x -> (B, heads, T, T), added to the scores (relative positions).
+            reach: queries, keys and values (B, heads, T, D / heads) -> the same, of more than T frames in keys and values
+                where earlier ones are remembered (``Horizon.reach``).
         """
         b, t, d = x.shape
         added = None if bias is None else bias(x)
         q, k, v = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        if reach is not None:
+            q, k, v = reach(q, k, v)
         if self.prefix is not None:
             k, v, keys = self.prefix(k, v, keys)
             added = None if added is None else F.pad(added, (k.size(2) - t, 0))  # what is learned lies at no distance

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speechunits.nn.attention import SelfAttention
+from speechunits.nn.attention import Reach, SelfAttention
 
 
 class TransformerLayer(nn.Module):
@@ -56,18 +56,24 @@ class TransformerLayer(nn.Module):
         """(B, T, D) -> (B, T, D), before the residual."""
         return self.ffn_adapter(self.dropout(self.down(self.activation_dropout(F.gelu(self.up(x))))))
 
-    def attend(self, x: Tensor, keys: Tensor | None, bias: Callable[[Tensor], Tensor] | None) -> Tensor:
+    def attend(
+        self, x: Tensor, keys: Tensor | None, bias: Callable[[Tensor], Tensor] | None, reach: Reach | None
+    ) -> Tensor:
         """(B, T, D) -> (B, T, D), before the residual."""
-        return self.attention_adapter(self.dropout(self.attention(x, keys, bias)))
+        return self.attention_adapter(self.dropout(self.attention(x, keys, bias, reach)))
 
     def forward(
-        self, x: Tensor, keys: Tensor | None = None, bias: Callable[[Tensor], Tensor] | None = None
+        self,
+        x: Tensor,
+        keys: Tensor | None = None,
+        bias: Callable[[Tensor], Tensor] | None = None,
+        reach: Reach | None = None,
     ) -> tuple[Tensor, Tensor]:
         """(B, T, D) -> the output and what the feed-forward part added, both (B, T, D); the rest as in ``SelfAttention``."""
         if self.norm_first:
-            x = x + self.attend(self.attention_norm(x), keys, bias)
+            x = x + self.attend(self.attention_norm(x), keys, bias, reach)
             added = self.feed_forward(self.ffn_norm(x))
             return x + added, added
-        x = self.attention_norm(x + self.attend(x, keys, bias))
+        x = self.attention_norm(x + self.attend(x, keys, bias, reach))
         added = self.feed_forward(x)
         return self.ffn_norm(x + added), added
