@@ -15,12 +15,11 @@ from speechunits import ranks, store
 from speechunits.config import build
 from speechunits.data.cuts import open_cuts
 from speechunits.data.fields.audio_field import AudioField
-from speechunits.errors import UserError
 from speechunits.part import Tree
 from speechunits.quantizers.kmeans_fitter import KMeansFitter
 from speechunits.recipe import log_to, main, usable_device
 from speechunits.units.feature_pass import FeaturePass
-from speechunits.units.features import Features
+from speechunits.units.features import build_features
 from speechunits.units.tokenizer import UnitTokenizer
 
 log = logging.getLogger("speechunits.fit_units")
@@ -40,9 +39,7 @@ def fit_units(
     log_to(f"{out}/fit.log")
     place = usable_device(device)
     ranks.join(place)
-    source = build(features, at="features")
-    if not isinstance(source, Features):
-        raise UserError(f"features: must build speechunits.units.features.Features, not {type(source).__name__}")
+    source = build_features(features)
     corpus = open_cuts(cuts)
     batches = FeaturePass(
         corpus, {"audio": AudioField()}, max_seconds, share=share, num_workers=num_workers, device=place

@@ -8,8 +8,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from speechunits.config import build
 from speechunits.encoder import SpeechEncoder
 from speechunits.encoders.hidden import layer_of
+from speechunits.errors import UserError
+from speechunits.part import Tree
 from speechunits.seq import Seq, pad
 
 
@@ -72,10 +75,18 @@ class Features(nn.Module):
             return self.source.dim
         return int(self.frontend.dim)  # type: ignore[arg-type]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one frame."""
+        return (self.dim,)
+
     def _window(self, audio: Seq) -> Seq:
         if not int(self.frontend.frames(torch.tensor([audio.data.size(1)]))):  # type: ignore[operator]
-            nothing = audio.data.new_zeros(len(audio.data), 0, self.dim)
+            nothing = audio.data.new_zeros(len(audio.data), 0, *self.shape)
             return Seq(nothing, torch.zeros_like(audio.lengths), self.frontend.hop)  # type: ignore[arg-type]
+        return self._read(audio)
+
+    def _read(self, audio: Seq) -> Seq:
         if isinstance(self.source, SpeechEncoder):
             return self.source(audio, depth=self.depth).read(self.read)
         return self.source(audio)  # type: ignore[no-any-return]
@@ -121,3 +132,15 @@ class Features(nn.Module):
             return self.reduce(self._window(audio))
         rows = [self._alone(row[:n], audio.hop) for row, n in zip(audio.data, audio.lengths.tolist(), strict=True)]  # type: ignore[arg-type]
         return self.reduce(pad(rows, self.frontend.hop))  # type: ignore[arg-type]
+
+
+def build_features(tree: Tree) -> Features:
+    """What a recipe's ``features`` build.
+
+    Raises:
+        UserError: it is something else.
+    """
+    made = build(tree, at="features")
+    if not isinstance(made, Features):
+        raise UserError(f"features: must build speechunits.units.features.Features, not {type(made).__name__}")
+    return made
