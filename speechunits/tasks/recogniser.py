@@ -31,7 +31,7 @@ class Recogniser(nn.Module):
         text: tokenizer of the transcripts, the one that made ``batch["text"]``.
         heads: by name; filled with ``dim`` and ``vocab``. Their terms are called ``name/term``; the first one writes.
         read: "final", "layer:N" (layers above are not run), "branch:NAME", or a part that joins all layers, filled with
-            ``depth``.
+            ``depth`` and ``dim``.
         tuning: what of the encoder is trained; None = ``Full()``, everything but the frontend.
         freeze_updates: the encoder gets no gradient in the first so many updates (fairseq ``freeze_finetune_updates``).
         search: what finds text in what the heads were given; None = ``Greedy()``.
@@ -57,13 +57,14 @@ class Recogniser(nn.Module):
         self.tuning = tuning or Full()
         self.tuning(encoder)
         self.place: str | None = read if isinstance(read, str) else None
-        self.joined = None if isinstance(read, str) else fill(read, depth=encoder.depth)
+        self.joined = None if isinstance(read, str) else fill(read, depth=encoder.depth, dim=encoder.dim)
         if self.place is not None:
             encoder.check_read(self.place)
             if self.place in ("clean", "seen"):
                 raise ValueError(f"read: '{self.place}' is what the encoder is given; read a layer of it")
         self.depth = None if self.place is None else layer_of(self.place)
-        self.heads = nn.ModuleDict(fill_all(heads, dim=encoder.dim, vocab=text.stream.vocab))
+        dim = int(getattr(self.joined, "dim", encoder.dim))
+        self.heads = nn.ModuleDict(fill_all(heads, dim=dim, vocab=text.stream.vocab))
         self.freeze_updates = freeze_updates
         self.tuned = any(p.requires_grad for p in encoder.parameters())
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
