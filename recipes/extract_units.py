@@ -8,23 +8,14 @@ number of processes, it goes on and writes the same bytes (``out/<name>.parts`` 
 
 from __future__ import annotations
 
-import logging
-import time
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from speechunits import ranks, store
-from speechunits.data.cuts import open_cuts
-from speechunits.data.fields.audio_field import AudioField
-from speechunits.data.fields.cut_field import CutField
-from speechunits.data.unit_meta import read_meta
 from speechunits.data.unit_writer import UnitWriter
 from speechunits.recipe import log_to, main, usable_device
-from speechunits.units.feature_pass import FeaturePass
+from speechunits.units.extraction import extract
 from speechunits.units.tokenizer import UnitTokenizer
-from speechunits.units.unit_parts import UnitParts
-
-log = logging.getLogger("speechunits.extract_units")
 
 
 def extract_units(
@@ -41,32 +32,16 @@ def extract_units(
     place = usable_device(device)
     ranks.join(place)
     encode = UnitTokenizer.load(tokenizer, place)
-    derived = store.read_meta(tokenizer)["derived_from"]
-    figures: dict[str, Any] = {"fingerprint": encode.fingerprint}
-    made = []
-    for name, manifest in cuts.items():
-        corpus = open_cuts(manifest)
-        fields = {"audio": AudioField(), "cut": CutField()}
-        batches = FeaturePass(corpus, fields, max_seconds, num_workers=num_workers, device=place)
-        others = {k: v for p in corpus.paths for k, v in read_meta(Path(p)).items() if k != field}
-        path = Path(out) / f"{name}.jsonl.gz"
-        writer = UnitWriter(path, encode.hop, encode.vocab, encode.fingerprint, field, derived, others)
-        parts = UnitParts(Path(out) / f"{name}.parts", batches, writer)
-        begin, left = time.monotonic(), len(parts.mine())
-        speed = parts.write(encode.codes) / (time.monotonic() - begin)
-        log.info("%s: %d of %d parts are this process's to write: %.0f x real time", name, left, len(parts), speed)
-        ranks.barrier()
-        if ranks.first_process():
-            bad = Path(out) / f"{name}.bad.json"
-            bad.unlink(missing_ok=True)
-            count, unreadable = parts.join(bad)
-            log.info("%s: %d cuts, %d unreadable", path, count, len(unreadable))
-            figures[name] = {"cuts": count, "unreadable": len(unreadable)}
-        made.append(parts)
-    ranks.barrier()  # until all is written a run that is killed has its parts to go on from
-    for parts in made if ranks.first_process() else ():
-        parts.clear()
-    return figures
+    writer = partial(
+        UnitWriter,
+        hop=encode.hop,
+        vocab=encode.vocab,
+        fingerprint=encode.fingerprint,
+        field=field,
+        derived_from=store.read_meta(tokenizer)["derived_from"],
+    )
+    made = extract(out, cuts, encode.codes, writer, field, max_seconds, num_workers, place)
+    return {"fingerprint": encode.fingerprint, **made}
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ import numpy as np
 from lhotse.cut import Cut
 from lhotse.serialization import deserialize_item
 
+from speechunits.data.array_store import beside
 from speechunits.data.ids import first_repeated
 from speechunits.data.length_index import LengthIndex, index_manifest
 from speechunits.data.shar import KEY, fill_shar
 from speechunits.data.unit_meta import read_streams
-from speechunits.data.unit_store import beside
 from speechunits.errors import UserError
 from speechunits.stream import Stream
 

@@ -1,4 +1,4 @@
-"""The ``.meta.json`` of a manifest: hop, vocabulary and origin of every stored code field, so that nobody guesses."""
+"""The ``.meta.json`` of a manifest: hop, vocabulary (or shape) and origin of every stored field, so that nobody guesses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def meta_path(manifest: Path) -> Path:
 
 
 def read_meta(manifest: Path) -> dict[str, dict[str, Any]]:
-    """Field name -> {"hop": "1/50", "vocab": [100], "fingerprint": ..., "derived_from": [...]}; {} without a file.
+    """Field name -> {"hop": "1/50", "vocab": [100], "fingerprint": ..., "derived_from": [...]}; {} without a file. Of vectors
+    "shape": [768] in place of "vocab".
 
     Raises:
         UserError: the file is not such a JSON.
@@ -47,7 +48,7 @@ def write_meta(manifest: Path, fields: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _stream(about: Mapping[str, Any]) -> Stream:
-    hop = about["hop"]
-    return Stream(
-        None if hop is None else Fraction(hop), tuple(int(v) for v in about["vocab"]), str(about["fingerprint"])
-    )
+    hop = None if about["hop"] is None else Fraction(about["hop"])
+    shape = tuple(int(v) for v in about.get("shape", ()))
+    vocab = () if shape else tuple(int(v) for v in about["vocab"])
+    return Stream(hop, vocab, str(about["fingerprint"]), shape)

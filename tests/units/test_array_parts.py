@@ -1,4 +1,4 @@
-"""UnitParts: the same bytes from any number of processes and after any interruption; every cut once."""
+"""ArrayParts: the same bytes from any number of processes and after any interruption; every cut once."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from speechunits.data.fields.cut_field import CutField
 from speechunits.data.unit_writer import UnitWriter
 from speechunits.errors import UserError
 from speechunits.seq import Seq
+from speechunits.units.array_parts import ArrayParts
 from speechunits.units.feature_pass import FeaturePass
-from speechunits.units.unit_parts import UnitParts
 from tests.data.conftest import corpus  # noqa: F401 (a fixture)
 
 Noise = Callable[..., Path]
@@ -35,10 +35,10 @@ def encode(audio: Seq) -> Seq:
     return Seq(codes[..., None], audio.lengths // 320, HOP)
 
 
-def parts(manifest: Path, out: Path, rank: int = 0, ranks: int = 1, fingerprint: str = "fp") -> UnitParts:
+def parts(manifest: Path, out: Path, rank: int = 0, ranks: int = 1, fingerprint: str = "fp") -> ArrayParts:
     fields = {"audio": AudioField(), "cut": CutField()}
     batches = FeaturePass(open_cuts(manifest), fields, 0.9, rank=rank, ranks=ranks)
-    return UnitParts(out / "parts", batches, UnitWriter(out / "u.jsonl.gz", HOP, [4], fingerprint))
+    return ArrayParts(out / "parts", batches, UnitWriter(out / "u.jsonl.gz", HOP, [4], fingerprint))
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -131,4 +131,4 @@ def test_a_part_keeps_what_could_not_be_read(manifest: Path, tmp_path: Path):
     count, bad = parts(manifest, out).join(out / "bad.json")
     assert count == 23 and list(bad) == ["a7"] and "a7" in (out / "bad.json").read_text()
     assert "a7" not in open_cuts(out / "u.jsonl.gz").ids
-    assert load_file(out / "parts" / "0000.safetensors")["codes"].dtype == torch.uint8
+    assert load_file(out / "parts" / "0000.safetensors")["arrays"].dtype == torch.uint8

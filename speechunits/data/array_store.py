@@ -1,4 +1,4 @@
-"""Integer arrays packed into one file, registered with lhotse: lossless, one read per utterance, no pickle.
+"""Arrays packed into one file, registered with lhotse: lossless, one read per utterance, no pickle.
 
 lhotse 1.33's own storages are lossy (lilcom), need HDF5, pickle (``memory_raw``) or make a file per utterance.
 """
@@ -20,14 +20,14 @@ NAME = "speechunits_packed"
 
 
 def packed(value: np.ndarray) -> tuple[str, bytes]:
-    """``dtype:T[:K]`` and the bytes of an array."""
+    """``dtype:T[:K ...]`` and the bytes of an array."""
     data = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
     return ":".join([data.dtype.str, *map(str, data.shape)]), data.tobytes()
 
 
 @register_writer
 class PackedWriter(FeaturesWriter):
-    """Appends little-endian integers to one file; the key of an array is ``offset:dtype:T[:K]``."""
+    """Appends little-endian numbers to one file; the key of an array is ``offset:dtype:T[:K ...]``."""
 
     name = NAME
 
@@ -81,7 +81,7 @@ class PackedReader(FeaturesReader):
 def beside(cut: Cut, folder: Path) -> Cut:
     """Point packed arrays to the file of that name in ``folder`` (the manifest's) if there is one.
 
-    So a folder of units can be moved as a whole, and a manifest copied elsewhere still finds its arrays.
+    So a folder of units or features can be moved as a whole, and a manifest copied elsewhere still finds its arrays.
     """
     custom = getattr(cut, "custom", None) or {}
     for name, value in custom.items():
