@@ -11,6 +11,7 @@ from speechunits import store
 from speechunits.config import build
 from speechunits.errors import UserError
 from speechunits.stream import Stream
+from speechunits.text.unknown import unknown
 
 
 class Characters(nn.Module):
@@ -47,11 +48,8 @@ class Characters(nn.Module):
             UserError: a character is not among the symbols.
         """
         text = " ".join(text.split())
-        if strange := sorted({c for c in text if c not in self.ids}):
-            raise UserError(
-                f"{', '.join(map(repr, strange[:5]))} of {text[:60]!r} not among the {len(self.ids)} symbols of the text "
-                f"tokenizer {self.fingerprint}; fit the tokenizer on text that has it, or clean the transcripts"
-            )
+        if strange := set(text) - self.ids.keys():
+            raise unknown(strange, text, len(self.ids), self.fingerprint)
         return torch.tensor([self.ids[c] for c in text], dtype=torch.int64)
 
     def decode(self, ids: Tensor) -> str:

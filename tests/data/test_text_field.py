@@ -11,8 +11,12 @@ from lhotse.testing.dummies import dummy_recording
 from speechunits.data.batch_dataset import BatchDataset, Planned
 from speechunits.data.cuts import Cuts, open_cuts
 from speechunits.data.fields import TextField
+from speechunits.draws import draws
 from speechunits.errors import UserError
+from speechunits.text.by_language import ByLanguage
 from speechunits.text.characters import fit_characters
+from speechunits.text.normaliser import Normaliser
+from speechunits.text.subwords import fit_subwords
 
 
 def manifest(path: Path, *texts: str | None) -> Cuts:
@@ -41,3 +45,29 @@ def test_what_is_missing_is_said_at_once(tmp_path: Path) -> None:
         TextField(tokenizer=fit_characters(["a"])).bind(none)
     with pytest.raises(UserError, match="the cut c1: 'b' of 'b' not among the 1 symbols"):
         TextField(tokenizer=fit_characters(["a"])).bind(strange)
+
+
+def test_spelled_by_the_language_of_each_supervision(tmp_path: Path) -> None:
+    cuts = manifest(tmp_path / "a.jsonl.gz", "L'eau, VITE!")
+    cut = cuts[0]
+    cut.supervisions[0].language = "fr"
+    cut.supervisions.append(SupervisionSegment("more", cut.recording_id, 0.5, 0.5, text="Don't!", language="en"))
+    rules = ByLanguage({"fr": Normaliser(inside=""), "en": Normaliser()})
+    assert TextField(normaliser=rules).load(cut) == "l eau vite don't"
+    assert TextField().load(cut) == "L'eau, VITE! Don't!"
+    cut.supervisions[1].language = "fi"
+    with pytest.raises(UserError, match="the cut c0: the normaliser has no rules for the language fi"):
+        TextField(normaliser=rules).load(cut)
+
+
+def test_other_pieces_in_each_epoch_of_a_training(tmp_path: Path) -> None:
+    cut = manifest(tmp_path / "a.jsonl.gz", "the cat and the hat")[0]
+    pieces = fit_subwords(["the cat and the hat", "that hat and the cat"], size=20)
+    field = TextField(tokenizer=pieces, sampling=0.5)
+    drawn = [field.draw(cut, draws([cut.id], seed=3, epoch=epoch)) for epoch in range(8)]
+    assert {pieces.decode(ids) for ids in drawn} == {"the cat and the hat"} and len({len(ids) for ids in drawn}) > 1
+    assert field.draw(cut, draws([cut.id], seed=3, epoch=5)).equal(drawn[5])
+    plain = TextField(tokenizer=pieces)
+    assert plain.draw(cut, draws([cut.id])).equal(plain.load(cut)) and field.load(cut).equal(plain.load(cut))
+    with pytest.raises(ValueError, match="sampling: a Characters has one way to write a text"):
+        TextField(tokenizer=fit_characters(["a"]), sampling=0.1)
