@@ -1,0 +1,86 @@
+"""ARPA files: n-grams with base-10 logarithms of their probabilities and back-off weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from speechunits import store
+from speechunits.errors import UserError
+
+BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
+Gram = tuple[str, ...]
+Level = dict[Gram, tuple[float, float]]  # n-gram -> log10 of its probability, log10 of its back-off weight (0 if none)
+
+
+def read_arpa(path: str | Path) -> list[Level]:
+    """The n-grams of each order, unigrams first (the format of SRILM's ngram-format(5), KenLM and kaldilm).
+
+    Raises:
+        UserError: it is no ARPA file, is cut off, or has another number of n-grams than it says.
+    """
+    try:
+        lines = _numbered(path)
+        said = _counts(path, lines)
+        return [_level(path, lines, order, count) for order, count in enumerate(said, 1)]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); give an ARPA file as plain text") from error
+
+
+def _numbered(path: str | Path) -> Iterator[tuple[int, str]]:
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if line := line.strip():
+                yield number, line
+
+
+def _counts(path: str | Path, lines: Iterator[tuple[int, str]]) -> list[int]:
+    """What ``\\data\\`` says, up to and with the line ``\\1-grams:``; text before it is a comment."""
+    counts: list[int] = []
+    if not any(line == "\\data\\" for _, line in lines):
+        raise UserError(
+            f"{path}: no ARPA file (it has no line \\data\\); give one that fit_ngram, KenLM or SRILM wrote"
+        )
+    for number, line in lines:
+        if line == "\\1-grams:":
+            return counts
+        name, _, value = line.partition("=")
+        if name.split() != ["ngram", str(len(counts) + 1)] or not value.strip().isdigit():
+            raise UserError(
+                f"{path}:{number}: '{line[:40]}' is not 'ngram {len(counts) + 1}=COUNT'; write the file again"
+            )
+        counts.append(int(value))
+    raise UserError(f"{path}: ends before \\1-grams:; write the file again")
+
+
+def _level(path: str | Path, lines: Iterator[tuple[int, str]], order: int, count: int) -> Level:
+    level: Level = {}
+    for number, line in lines:
+        if line.startswith("\\"):
+            if len(level) != count:
+                raise UserError(
+                    f"{path}:{number}: {len(level)} {order}-grams, and its head says {count}; write it again"
+                )
+            return level
+        entry = line.split()
+        try:
+            numbers = [float(entry[0]), *map(float, entry[order + 1 :])]
+        except ValueError:
+            numbers = []
+        if len(entry) - order not in (1, 2) or len(numbers) != len(entry) - order or math.isnan(sum(numbers)):
+            raise UserError(
+                f"{path}:{number}: '{line[:40]}' is no {order}-gram with its logarithms; write the file again"
+            )
+        level[tuple(entry[1 : order + 1])] = (numbers[0], numbers[1] if len(numbers) == 2 else 0.0)
+    raise UserError(f"{path}: ends within its {order}-grams; write the file again")
+
+
+def write_arpa(path: str | Path, levels: Sequence[Level], comment: str = "") -> None:
+    """Write what ``read_arpa`` reads; ``comment`` stands before it."""
+    text = [comment, "\\data\\", *(f"ngram {n}={len(level)}" for n, level in enumerate(levels, 1))]
+    for n, level in enumerate(levels, 1):
+        text += ["", f"\\{n}-grams:"]
+        for gram, (value, weight) in sorted(level.items()):
+            text.append(f"{value:.9g}\t{' '.join(gram)}" + (f"\t{weight:.9g}" if weight else ""))
+    store.write_text(path, "\n".join([*text, "", "\\end\\", ""]))
