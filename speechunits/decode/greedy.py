@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from speechunits.decode.find_head import find_head
 from speechunits.decode.hypothesis import Hypothesis
-from speechunits.errors import UserError
 from speechunits.seq import Seq, unpad
 
 
@@ -26,9 +26,7 @@ class Greedy:
 
     def __call__(self, heads: Mapping[str, nn.Module], heard: Mapping[str, Seq]) -> list[list[Hypothesis]]:
         """See ``Search``."""
-        name = self.head or next((n for n, head in heads.items() if hasattr(head, "scores")), None)
-        if name not in heads or not hasattr(heads[name], "scores"):
-            raise UserError(f"decode.Greedy: no CTC head {name or ''} among {', '.join(heads)}; name another search")
+        name = find_head(heads, "scores", "Greedy", self.head)
         scores = heads[name].scores(heard[name])  # type: ignore[operator]
         return [[read(row)] for row in unpad(scores.with_data(scores.data.detach().cpu()))]
 

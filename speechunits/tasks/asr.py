@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from speechunits.decode.fusion import check_text
 from speechunits.decode.greedy import Greedy
 from speechunits.decode.hypothesis import Search
 from speechunits.encoders.hidden import check_read
@@ -35,7 +36,7 @@ class ASR(nn.Module):
         streams: fields of codes that the data offers, supplied by the recipe.
 
     Raises:
-        ValueError: the encoder has no such place, or a place names no head.
+        ValueError: the encoder has no such place, a place names no head, or the search's language model is of another text.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class ASR(nn.Module):
         dim_in = int(self.encoder.dim_in)
         self.entry = nn.Identity() if self.input.dim == dim_in else nn.Linear(self.input.dim, dim_in)
         self.text, self.search = text, search or Greedy()
+        check_text(self.search, text.fingerprint)
         self.heads = nn.ModuleDict(fill_all(heads, dim=self.encoder.dim, vocab=text.stream.vocab))
         self.places = dict.fromkeys(heads, "final") | dict(places or {})
         for name, place in self.places.items():

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from speechunits.decode.fusion import check_text
 from speechunits.decode.greedy import Greedy
 from speechunits.decode.hypothesis import Search
 from speechunits.encoder import SpeechEncoder
@@ -37,7 +38,8 @@ class Recogniser(nn.Module):
         search: what finds text in what the heads were given; None = ``Greedy()``.
 
     Raises:
-        ValueError: the encoder has no such place, or one that no head can read.
+        ValueError: the encoder has no such place, or one that no head can read, or the search's language model is of
+            another text.
     """
 
     updates: Tensor
@@ -54,6 +56,7 @@ class Recogniser(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder, self.text, self.search = encoder, text, search or Greedy()
+        check_text(self.search, text.fingerprint)
         self.tuning = tuning or Full()
         self.tuning(encoder)
         self.place: str | None = read if isinstance(read, str) else None

@@ -1,0 +1,75 @@
+"""What beam searches share: prefixes that know their equals, the best of many by value and order, n-best lists."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from speechunits.decode.hypothesis import Hypothesis
+from speechunits.seq import Seq
+
+MULTIPLIER = 6364136223846793005  # Knuth's, of MMIX
+NEVER = float("-inf")
+
+
+def longer(prefix: Tensor, symbols: Tensor) -> Tensor:
+    """The number of a prefix that goes on with a symbol; that of the empty prefix is 0.
+
+    A polynomial modulo 2^64: equal prefixes have equal numbers, and different ones almost surely different ones.
+    """
+    return (prefix + symbols + 1) * MULTIPLIER
+
+
+def first_best(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Values and places of the ``count`` largest of (..., N), the first of equal ones first; fewer if there are not so many.
+
+    ``topk`` promises no order of equal values, so that they would fall as the device likes. Places of -inf mean nothing.
+    """
+    count = min(count, scores.size(-1))
+    values, places = scores.topk(min(count + 1, scores.size(-1)))
+    if ((values[..., 1:] == values[..., :-1]) & (values[..., 1:] > NEVER)).any():
+        values, places = scores.sort(dim=-1, descending=True, stable=True)
+    return values[..., :count], places[..., :count]
+
+
+def merge_equal(prefix: Tensor, scores: Tensor) -> Tensor:
+    """Log-probabilities (B, N) of prefixes (B, N) -> the same where the likeliest of equal prefixes has them all."""
+    same = (prefix[:, :, None] == prefix[:, None]) & (scores > NEVER)[:, None]
+    total = scores[:, None].expand_as(same).masked_fill(~same, NEVER).logsumexp(-1)
+    order = torch.arange(prefix.size(1), device=prefix.device)
+    ahead = (scores[:, None] > scores[:, :, None]) | (
+        (scores[:, None] == scores[:, :, None]) & (order < order[:, None])
+    )
+    return total.masked_fill((same & ahead).any(-1), NEVER)
+
+
+def nbest_lists(
+    scores: Tensor,
+    ids: Seq,
+    spans: Tensor | None = None,
+    confidence: Tensor | None = None,
+    aligned: Tensor | None = None,
+) -> list[list[Hypothesis]]:
+    """Hypotheses of B utterances; those of score -inf are none, but each utterance has one.
+
+    Args:
+        scores: (B, n), the best first.
+        ids: (B * n, L) symbols.
+        spans, confidence: (B * n, L, 2) and (B * n, L).
+        aligned: (B * n,) bool, whose spans to believe; None = all.
+    """
+    width, found = scores.size(1), []
+    rows, lengths = ids.data.cpu(), ids.lengths.tolist()
+    spans, confidence = (None if x is None else x.cpu() for x in (spans, confidence))
+    believed = [True] * len(lengths) if aligned is None else aligned.tolist()
+    for b, values in enumerate(scores.tolist()):
+        kept = [k for k, value in enumerate(values) if k == 0 or value > NEVER]
+        each = []
+        for k in kept:
+            i = b * width + k
+            n = lengths[i]
+            span = None if spans is None or not believed[i] else spans[i, :n]
+            sure = None if confidence is None else confidence[i, :n].float()
+            each.append(Hypothesis(rows[i, :n], values[k], span, sure))
+        found.append(each)
+    return found
