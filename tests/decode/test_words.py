@@ -1,0 +1,42 @@
+"""words: which symbols make which word, when, and how surely."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from speechunits.decode.hypothesis import Hypothesis
+from speechunits.decode.words import Word, words
+from speechunits.text.characters import Characters
+
+EDGES = torch.arange(0, 2.1, 0.25, dtype=torch.float64)
+
+
+def test_characters_with_spaces() -> None:
+    text = Characters(" abc")
+    ids = text.encode("ab c")
+    spans = torch.tensor([[0, 2], [2, 3], [3, 6], [6, 8]])
+    found = words(Hypothesis(ids, 0.0, spans, torch.tensor([0.5, 0.75, 0.125, 0.25])), text.decode, EDGES)
+    assert found == [Word("ab", 0.0, 0.75, 0.5), Word("c", 1.5, 2.0, 0.25)]
+
+
+def pieces(ids: Tensor) -> str:
+    """As sentencepiece decodes: a piece that begins a word begins with a space."""
+    return "".join([" the", " c", "at", "s", " ", " on a"][i] for i in ids.tolist()).strip()
+
+
+def test_subwords() -> None:
+    ids = torch.tensor([0, 1, 2, 4, 3, 5])
+    spans = torch.stack([torch.arange(6), torch.arange(1, 7)], -1)
+    found = words(Hypothesis(ids, 0.0, spans, torch.linspace(1, 0.5, 6)), pieces, EDGES)
+    assert [w.text for w in found] == ["the", "cat", "s", "on", "a"]
+    assert [(w.start, w.end) for w in found] == [(0, 0.25), (0.25, 0.75), (1.0, 1.25), (1.25, 1.5), (1.25, 1.5)]
+
+
+def test_without_times_and_without_words() -> None:
+    text = Characters(" ab")
+    assert words(Hypothesis(text.encode("a b")), text.decode, EDGES) == [
+        Word("a", None, None, None),
+        Word("b", None, None, None),
+    ]
+    assert words(Hypothesis(torch.zeros(0, dtype=torch.int64)), text.decode, EDGES) == []
