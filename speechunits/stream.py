@@ -24,15 +24,15 @@ class Stream:
     shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.hop is not None:  # as text where it comes from an artefact's configuration
-            object.__setattr__(self, "hop", Fraction(self.hop))
+        # as text where it comes from an artefact's configuration, which cannot hold a null: "" is none
+        object.__setattr__(self, "hop", Fraction(self.hop) if self.hop else None)
         object.__setattr__(self, "vocab", tuple(self.vocab))
         object.__setattr__(self, "shape", tuple(self.shape))
 
     @property
     def _node(self) -> dict[str, Any]:
         """The configuration of this stream, for artefacts of consumers that were supplied with it."""
-        hop = None if self.hop is None else str(self.hop)
+        hop = "" if self.hop is None else str(self.hop)
         target = f"{Stream.__module__}.{Stream.__name__}"
         node = {"_target_": target, "hop": hop, "vocab": list(self.vocab), "fingerprint": self.fingerprint}
         return node | ({"shape": list(self.shape)} if self.shape else {})

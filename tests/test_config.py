@@ -181,6 +181,13 @@ def test_labels_at_a_rate_that_does_not_meet_the_frames(hop: Fraction | None, sa
     assert line.startswith("objectives.units.target: StoredUnits: ") and says in line
 
 
+@pytest.mark.parametrize("hop", [Fraction(1, 50), None])
+def test_streams_come_back_from_a_folder(hop: Fraction | None):
+    """Its configuration passes through ``load``, which takes nulls away."""
+    stream = Stream(hop, (5, 7), "random")
+    assert build(load({"streams": {"text": stream._node}}), stored=True)["streams"]["text"] == stream
+
+
 def test_errors_of_other_kinds_become_a_line_with_the_path():
     class Odd:
         vocab = property(lambda self: 1 / 0)
