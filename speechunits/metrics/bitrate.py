@@ -12,6 +12,7 @@ from torch import Tensor
 from speechunits.config import UserError
 from speechunits.metrics.contingency import entropy
 from speechunits.metrics.utterance_rows import UtteranceRows
+from speechunits.seq import unpad
 
 
 def entropy_bitrate(tokens: Tensor, seconds: float) -> float:
@@ -38,11 +39,13 @@ def dsu_bitrate(tokens: Sequence[int], vocab: Sequence[int], seconds: float) -> 
 
 
 class Bitrate(UtteranceRows):
-    """``bitrate`` and ``bitrate_dedup`` in bits/s, ``dsu_bitrate`` and ``dsu_bitrate_dedup`` on the challenge's scale.
+    """``tokens_per_second``, ``bitrate`` in bits/s and ``dsu_bitrate`` on the challenge's scale, each also as ``_dedup``.
 
-    Reads ``outputs["units"]`` (B, T) or (B, T, K), ``batch["ids"]`` and, where units have lost their hop,
-    ``batch["audio"]`` for the durations. Codebooks are coded apart: their bits add up. ``_dedup`` counts a run of equal
-    units in a codebook as one token and does not pay for its length. ``dsu_`` figures are means over utterances.
+    Reads ``outputs["units"]`` (B, T) or (B, T, K), ``batch["ids"]`` and, where units have lost their hop (merged units,
+    subwords), ``batch["audio"]`` or ``batch["durations"]`` (B, T), the frames of each, for the seconds. Codebooks are coded
+    apart: their tokens and bits add up. ``_dedup`` counts a run of equal units in a codebook as one token and does not pay
+    for its length. With durations, ``bitrate_durations`` is what they would cost beside the tokens, coded apart from them.
+    ``dsu_`` figures are means over utterances.
 
     Args:
         vocab: codes per codebook, (V_1, ..., V_K).
@@ -56,18 +59,23 @@ class Bitrate(UtteranceRows):
         """Take in one batch.
 
         Raises:
-            UserError: neither units nor audio tell the duration, or an utterance has no units.
+            UserError: neither units, audio nor durations tell the seconds, or an utterance has no units.
         """
         seq, units = self.units(outputs, "units")
         if seq.data.size(2) != len(self.vocab):
             raise ValueError(f"units have {seq.data.size(2)} codebooks and vocab {self.vocab} names {len(self.vocab)}")
-        clock = batch.get("audio", seq)
+        lasting = batch.get("durations")
+        clock = batch.get("audio", seq if lasting is None else lasting)
         if clock.hop is None:
-            raise UserError("bitrate needs durations and these units have no hop; add the field 'audio' to the batch")
-        for key, x, frames in zip(self.need(batch, "ids"), units, clock.lengths.tolist(), strict=True):
-            if not len(x) or not frames:
+            raise UserError(
+                "bitrate needs seconds and these units have no hop; add the field 'audio' or 'durations' to the batch"
+            )
+        frames = (clock.data * clock.valid).sum(1) if clock is lasting else clock.lengths
+        kept = [{} for _ in units] if lasting is None else [{"durations": row} for row in unpad(lasting)]
+        for key, x, n, more in zip(self.need(batch, "ids"), units, frames.tolist(), kept, strict=True):
+            if not len(x) or not n:
                 raise UserError(f"{key}: no units, so there is no bitrate; leave utterances this short out")
-            self.put(key, units=x.int(), seconds=torch.tensor(float(frames * clock.hop), dtype=torch.float64))
+            self.put(key, units=x.int(), seconds=torch.tensor(float(n * clock.hop), dtype=torch.float64), **more)
 
     def compute(self) -> dict[str, float]:
         """The results over everything seen.
@@ -86,6 +94,9 @@ class Bitrate(UtteranceRows):
                 dsu_bitrate([len(x) for x in streams], self.vocab, s)
                 for streams, s in zip(utterances, seconds, strict=True)
             ]
+            out["tokens_per_second" + suffix] = sum(map(len, streams)) / sum(seconds)
             out["bitrate" + suffix] = sum(entropy_bitrate(x, sum(seconds)) for x in streams)
             out["dsu_bitrate" + suffix] = sum(each) / len(each)
+        if all("durations" in r for r in rows):
+            out["bitrate_durations"] = entropy_bitrate(torch.cat([r["durations"] for r in rows]), sum(seconds))
         return out

@@ -48,7 +48,7 @@ def test_codebooks_add_up() -> None:
 
 def test_units_without_hop_need_audio() -> None:
     units = pad([torch.tensor([0, 1])], None)
-    with pytest.raises(UserError, match="add the field 'audio'"):
+    with pytest.raises(UserError, match="add the field 'audio' or 'durations'"):
         Bitrate(vocab=(2,)).update({"units": units}, {"ids": ["a"]})
     audio = Seq(torch.zeros(1, 20000), torch.tensor([16000]), Fraction(1, 16000))
     out = Bitrate(vocab=(2,))
@@ -61,3 +61,21 @@ def test_empty_utterance() -> None:
     empty = Seq(torch.full((1, 2), -1), torch.tensor([0]), HOP)
     with pytest.raises(UserError, match="a: no units"):
         Bitrate(vocab=(2,)).update({"units": empty}, {"ids": ["a"]})
+
+
+def test_merged_units_and_subwords_with_their_durations() -> None:
+    """6 frames as 3 units of 3, 1 and 2 frames: 25 units/s of log2(3) bits, and as much for their durations."""
+    made = Bitrate(vocab=(9,))
+    batch = {"ids": ["a"], "durations": pad([torch.tensor([3, 1, 2])], HOP)}
+    made.update({"units": pad([torch.tensor([3, 1, 7])], None)}, batch)
+    found = made.compute()
+    assert found["tokens_per_second"] == found["tokens_per_second_dedup"] == pytest.approx(3 / (6 / 50))
+    assert found["bitrate"] == found["bitrate_durations"] == pytest.approx(3 / (6 / 50) * math.log2(3))
+    frames = Bitrate(vocab=(9,))
+    frames.update({"units": pad([torch.tensor([3, 3, 3, 1, 7, 7])], HOP)}, {"ids": ["a"]})
+    whole = frames.compute()
+    assert whole["tokens_per_second"] == 50 and whole["tokens_per_second_dedup"] == found["tokens_per_second"]
+    assert whole["bitrate_dedup"] == found["bitrate"] and "bitrate_durations" not in whole
+    joined = Bitrate(vocab=(9,))
+    joined.load(merge([made.state()]))
+    assert joined.compute() == found
