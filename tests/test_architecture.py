@@ -37,6 +37,7 @@ DOORS = {
     "k2": ("speechunits/nn/k2.py",),
     "lhotse": ("speechunits/data/",),
     "omegaconf": ("speechunits/config.py",),
+    "sentencepiece": ("speechunits/text/", "speechunits/units/"),
     "argparse": ("speechunits/cli.py", "recipes/"),
     **dict.fromkeys(("lightning", "pytorch_lightning", *TRACKERS), ("speechunits/train/",)),
     # Reads without running anything, and behind --trust-pickle alone (docs/architecture.md says why).

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from speechunits.seq import pad, unpad
+from speechunits.stream import Stream
 from speechunits.units.dedup import Dedup
 from speechunits.units.units import Units
 
@@ -59,3 +60,11 @@ def test_what_is_not_merged_expands_to_itself_and_is_merged_once():
 def test_units_say_how_many_codebooks_they_have():
     with pytest.raises(ValueError, match=r"\(B, T, 2\) for 2 codebook"):
         Units(pad([torch.zeros(3, 1, dtype=torch.int64)], HOP), (4, 4), "tok")
+
+
+def test_as_a_step_it_adds_up_frames_and_says_what_comes_out():
+    ids, frames = Dedup.shorten(torch.tensor([3, 3, 1, 1, 1, 3]), torch.tensor([2, 1, 1, 4, 1, 2]))
+    assert ids.tolist() == [3, 1, 3] and frames.tolist() == [3, 6, 2]
+    ids, frames = Dedup.shorten(torch.tensor([[3, 0], [3, 0], [3, 1]]), torch.ones(3, dtype=torch.int64))
+    assert ids.tolist() == [[3, 0], [3, 1]] and frames.tolist() == [2, 1]
+    assert Dedup.over(Stream(HOP, (9,), "tok")) == Stream(None, (9,), "tok+dedup")
