@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from speechunits.data.cuts import Cuts
-from speechunits.data.field import BadAudio, Field
+from speechunits.data.field import BadAudio, DrawnField, Field
 from speechunits.data.transform import Transform
 from speechunits.draws import draws
 from speechunits.errors import UserError
@@ -51,13 +51,19 @@ class BatchDataset(Dataset):
         fields: batch name -> Field; bound to ``cuts`` here.
         transforms: applied in order before the fields are read, so that all fields see the same cut.
         seed: of the draws.
+        sampling: let fields that draw do so; in validation (epoch -1) they never do.
 
     Raises:
         UserError: a field and the manifests or the transforms do not fit.
     """
 
     def __init__(
-        self, cuts: Cuts, fields: Mapping[str, Field], transforms: Sequence[Transform] = (), seed: int = 0
+        self,
+        cuts: Cuts,
+        fields: Mapping[str, Field],
+        transforms: Sequence[Transform] = (),
+        seed: int = 0,
+        sampling: bool = True,
     ) -> None:
         if taken := {"ids", "draws", "seconds"} & set(fields):
             raise UserError(f"a field cannot be named {taken.pop()}: every batch has that entry already; rename it")
@@ -75,6 +81,7 @@ class BatchDataset(Dataset):
                 f"the field {stiff[0]} holds labels stored at one speed, so it cannot go with a change of speed; leave out "
                 f"the transform, set fields.{stiff[0]}.speed: nearest, or extract units from cuts at each speed"
             )
+        self._drawn = {name for name, field in self.fields.items() if sampling and isinstance(field, DrawnField)}
         # two of one kind (two sorts of noise) draw apart
         purposes = [t.purpose for t in self.transforms]
         self._purposes = [f"{p}:{n}" if (n := purposes[:i].count(p)) else p for i, p in enumerate(purposes)]
@@ -118,7 +125,11 @@ class BatchDataset(Dataset):
         for purpose, transform in zip(self._purposes, self.transforms, strict=True):
             cut = transform(cut, drawn.generator(0, purpose), self._grid)
         try:
-            return cut_id, key, cut.duration, {name: field.load(cut) for name, field in self.fields.items()}
+            entries = {
+                name: field.draw(cut, drawn) if epoch >= 0 and name in self._drawn else field.load(cut)  # type: ignore[attr-defined]
+                for name, field in self.fields.items()
+            }
+            return cut_id, key, cut.duration, entries
         except BadAudio as reason:
             bad[cut_id] = str(reason)
             return None

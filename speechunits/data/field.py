@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from lhotse.cut import Cut
 
+from speechunits.draws import Draws
 from speechunits.stream import Stream
 
 if TYPE_CHECKING:
@@ -58,4 +59,13 @@ class Field(Protocol):
 
     def collate(self, items: list[Any]) -> Any:
         """The batch entry (a Seq, a list of str ...) of the loaded items of B cuts."""
+        ...
+
+
+@runtime_checkable
+class DrawnField(Protocol):
+    """A field whose entry is drawn anew in every epoch of a training (BPE dropout); elsewhere it is asked to ``load``."""
+
+    def draw(self, cut: Cut, draws: Draws) -> Any:
+        """In place of ``load``; ``draws`` are those of this cut alone, utterance 0."""
         ...

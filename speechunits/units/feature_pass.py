@@ -51,7 +51,7 @@ class FeaturePass:
         rank: int | None = None,
         ranks: int | None = None,
     ) -> None:
-        self.cuts, self.dataset = cuts, BatchDataset(cuts, fields)
+        self.cuts, self.dataset = cuts, BatchDataset(cuts, fields, sampling=False)
         self.num_workers, self.device = num_workers, device
         mine, several = share_of_work()
         self.rank, self.ranks = mine if rank is None else rank, several if ranks is None else ranks
