@@ -19,7 +19,7 @@ class Preparation(nn.Module):
         norm: (B, T, D) -> (B, T, D), filled with ``dim``.
         augment: a masker, as ``SpecAugment``, filled with ``dim``; in training alone.
         subsampling: fewer frames, as ``Conv2dSubsampling``, filled with ``dim_in``; has ``dim``, ``factor``, ``frames``.
-        dim: of the features. hop: seconds per frame of them.
+        dim: of the features. hop: seconds per frame of them; None where they have none (merged units).
     """
 
     def __init__(
@@ -29,15 +29,16 @@ class Preparation(nn.Module):
         subsampling: Part[nn.Module] | None = None,
         *,
         dim: int,
-        hop: Fraction,
+        hop: Fraction | None,
     ) -> None:
         super().__init__()
         self.norm = None if norm is None else fill(norm, dim=dim)
         self.augment = None if augment is None else fill(augment, dim=dim)
         self.subsampling = None if subsampling is None else fill(subsampling, dim_in=dim)
-        self.dim, self.hop = dim, hop
+        self.dim, self.factor = dim, 1
         if self.subsampling is not None:
-            self.dim, self.hop = int(self.subsampling.dim), hop * int(self.subsampling.factor)
+            self.dim, self.factor = int(self.subsampling.dim), int(self.subsampling.factor)
+        self.hop = None if hop is None else hop * self.factor
 
     def frames(self, lengths: Tensor) -> Tensor:
         """Frames of features (B,) -> frames of the output (B,)."""
@@ -45,6 +46,7 @@ class Preparation(nn.Module):
 
     def edges(self, lengths: Tensor) -> Tensor:
         """Frames of features (B,) -> seconds (B, T + 1) float64 at which frames of the output begin, and the last one ends."""
+        assert self.hop is not None, "without a hop nobody knows"
         frames = self.frames(lengths)
         counted = torch.arange(int(frames.max()) + 1, device=frames.device).minimum(frames[:, None])
         return counted.double() * float(self.hop)
