@@ -1,6 +1,7 @@
 """``speechunits``: use finished models.
 
-``encode`` audio to units, ``info`` about an artefact, ``import`` and ``export`` models of others, ``run`` a recipe.
+``encode`` audio to units, ``transcribe`` it to text, ``info`` about an artefact, ``import`` and ``export`` models of others,
+``run`` a recipe.
 """
 
 from __future__ import annotations
@@ -55,6 +56,51 @@ def encode(args: argparse.Namespace) -> None:
         store.write_text(args.out, "".join(lines))
     if bad:
         raise UserError(f"{len(bad)} of {len(args.audio)} files could not be encoded: " + "; ".join(bad))
+
+
+def transcribe(args: argparse.Namespace) -> None:
+    """What is said in audio files of any length, as text, subtitles with times, or JSON with the times of every word.
+
+    MODEL is the asr/ or recogniser/ folder of a training. A model of units needs the --tokenizer that made them, and
+    --subwords where they were joined. Long files are heard in overlapping windows. Files that cannot be read are listed at
+    the end; with --out DIR each file's text is written there as NAME.FORMAT.
+    """
+    from speechunits.config import load
+    from speechunits.data.audio_windows import audio_windows
+    from speechunits.protocols import Recognises
+    from speechunits.tasks.listening import Listening
+    from speechunits.tasks.subtitles import FORMATS
+    from speechunits.tasks.transcriber import Transcriber
+    from speechunits.units.tokenizer import UnitTokenizer
+
+    device = usable_device(args.device)
+    search = load(args.search)["model"]["search"] if args.search else None
+    model = store.restore(args.model, device, changes={"search": search} if search else None)
+    if not isinstance(model, Recognises):
+        raise UserError(
+            f"{args.model}: holds a {type(model).__name__}, which writes no text; give an asr/ or recogniser/"
+        )
+    tokenizer = UnitTokenizer.load(args.tokenizer, device) if args.tokenizer else None
+    listen = Listening(model, tokenizer, [store.restore(folder) for folder in args.subwords])
+    transcribe_windows = Transcriber(model, listen)
+    places = [Path(args.out) / f"{Path(path).stem}.{args.format}" for path in args.audio] if args.out else []
+    if len(set(places)) < len(places):
+        raise UserError("two of the files have one name, so they would be written to one place; transcribe them apart")
+    bad = []
+    for i, path in enumerate(args.audio):
+        try:
+            windows = audio_windows(path, seconds=args.window, overlap=args.overlap)
+            said = list(transcribe_windows((w.start, w.audio.to(device), w.last) for w in windows))
+        except UserError as error:
+            bad.append(str(error))
+            continue
+        text = FORMATS[args.format](said)
+        if places:
+            store.write_text(places[i], text)
+        else:
+            print(text, end="", flush=True)
+    if bad:
+        raise UserError(f"{len(bad)} of {len(args.audio)} files could not be transcribed: " + "; ".join(bad))
 
 
 def info(args: argparse.Namespace) -> None:
@@ -148,6 +194,19 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--dedup", action="store_true", help="merge runs of equal units and give their durations")
     sub.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
     sub.set_defaults(do=encode)
+
+    sub = commands.add_parser("transcribe", help="audio files to text or subtitles", description=transcribe.__doc__)
+    sub.add_argument("model", help="folder of a recogniser")
+    sub.add_argument("audio", nargs="+", help="audio files of any length and sample rate")
+    sub.add_argument("--format", choices=["txt", "srt", "vtt", "json"], default="txt")
+    sub.add_argument("-o", "--out", help="folder for NAME.FORMAT of each file; else to the terminal")
+    sub.add_argument("--tokenizer", help="folder of the UnitTokenizer, where the model reads units")
+    sub.add_argument("--subwords", action="append", default=[], help="folder of subwords of units (fit_unit_bpe)")
+    sub.add_argument("--search", help="YAML of another search (conf/search)")
+    sub.add_argument("--window", type=float, default=30.0, help="seconds that are heard at once")
+    sub.add_argument("--overlap", type=float, default=5.0, help="seconds that a window shares with the next")
+    sub.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
+    sub.set_defaults(do=transcribe)
 
     sub = commands.add_parser("info", help="what a folder holds", description=info.__doc__)
     sub.add_argument("folder", help="folder of an encoder or a tokenizer")

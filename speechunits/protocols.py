@@ -39,6 +39,24 @@ class Predicts(Protocol):
 
 
 @runtime_checkable
+class Recognises(Predicts, Protocol):
+    """What ``recipes.recognise`` asks of a model: ``predict`` gives ``text``, B strings, and maybe ``hypotheses``, for each
+    utterance ``decode.hypothesis.Hypothesis``, the best first.
+    """
+
+    text: Any  # the tokenizer that wrote the text
+
+    @property
+    def labels(self) -> Mapping[str, str | None]:
+        """See ``Finishes``; all but ``text`` are fields of codes or vectors that ``predict`` reads."""
+        ...
+
+    def lengths(self, batch: Batch) -> Tensor:
+        """(B,) frames that its encoder or its heads are given, from lengths alone."""
+        ...
+
+
+@runtime_checkable
 class Finishes(Protocol):
     """What a finished training leaves behind, and what it was made from."""
 

@@ -70,9 +70,13 @@ class ASR(nn.Module):
         hidden = self.encoder(x.with_data(self.entry(x.data)))
         return {name: hidden.read(place) for name, place in self.places.items()}
 
+    def lengths(self, batch: Batch) -> Tensor:
+        """(B,) frames that the encoder is given, from lengths alone."""
+        return self.input.lengths(batch)
+
     def counts(self, batch: Batch) -> dict[str, Tensor]:
         """The ``den`` of every weighted term, from lengths and text (see ``protocols.Trainable``)."""
-        frames = self.input.lengths(batch)
+        frames = self.lengths(batch)
         return {f"{n}/{k}": c for n, head in self.heads.items() for k, c in head.counts(frames, batch["text"]).items()}
 
     def terms(self, batch: Batch) -> dict[str, Term]:
@@ -85,6 +89,12 @@ class ASR(nn.Module):
         """``text``: B strings; ``hypotheses``: of each utterance, the best first."""
         found = self.search(dict(self.heads.items()), self.hear(batch))
         return {"text": [self.text.decode(each[0].ids) for each in found], "hypotheses": found}
+
+    def edges(self, batch: Batch) -> Tensor | None:
+        """(B, T + 1) float64 seconds at which the frames that heads are given begin, and the last one ends, from the beginning
+        of each cut; None where the input knows no time.
+        """
+        return self.input.edges(batch)  # type: ignore[no-any-return]
 
     @property
     def labels(self) -> dict[str, str | None]:

@@ -99,9 +99,13 @@ class Recogniser(nn.Module):
             return look.hidden.final.with_data(self.joined(look.hidden.layers))
         return look.read(self.place)
 
+    def lengths(self, batch: Batch) -> Tensor:
+        """(B,) frames that the heads are given, from lengths alone."""
+        return self.encoder.frames(batch["audio"]).valid.sum(1)
+
     def counts(self, batch: Batch) -> dict[str, Tensor]:
         """The ``den`` of every weighted term, from lengths and text (see ``protocols.Trainable``)."""
-        frames = self.encoder.frames(batch["audio"]).valid.sum(1)
+        frames = self.lengths(batch)
         return {f"{n}/{k}": c for n, head in self.heads.items() for k, c in head.counts(frames, batch["text"]).items()}
 
     def terms(self, batch: Batch) -> dict[str, Term]:
@@ -114,6 +118,13 @@ class Recogniser(nn.Module):
         """``text``: B strings; ``hypotheses``: of each utterance, the best first."""
         found = self.search(dict(self.heads.items()), dict.fromkeys(self.heads, self.hear(batch)))
         return {"text": [self.text.decode(each[0].ids) for each in found], "hypotheses": found}
+
+    def edges(self, batch: Batch) -> Tensor:
+        """(B, T + 1) float64 seconds at which the frames that heads are given begin, and the last one ends."""
+        frames = self.encoder.frames(batch["audio"])
+        counts = frames.valid.sum(1)
+        places = torch.arange(int(counts.max()) + 1, device=counts.device).minimum(counts[:, None])
+        return places.double() * float(self.encoder.hop)
 
     @property
     def labels(self) -> dict[str, str | None]:

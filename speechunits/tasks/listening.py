@@ -1,0 +1,68 @@
+"""Listening: a waveform as the batch that a recogniser reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from speechunits.errors import UserError
+from speechunits.protocols import Batch, Recognises
+from speechunits.seq import Seq
+from speechunits.stream import Stream
+from speechunits.units.dedup import Dedup
+from speechunits.units.tokenizer import UnitTokenizer
+from speechunits.units.units import Units
+
+
+class Listening:
+    """What a recogniser of audio or of units is given of a waveform: itself, or its units after the steps of training.
+
+    Args:
+        model: whose ``labels`` say what it reads.
+        tokenizer: of the units, where it reads units.
+        subwords: further models of units (``UnitBPE``), in the order of training.
+
+    Raises:
+        UserError: it reads units and there is no tokenizer, or one of other units; or it reads something else than both.
+    """
+
+    def __init__(
+        self, model: Recognises, tokenizer: UnitTokenizer | None = None, subwords: Sequence[nn.Module] = ()
+    ) -> None:
+        wanted = {name: print_ for name, print_ in model.labels.items() if name != "text"}
+        if len(wanted) > 1:
+            raise UserError(
+                f"the model reads {', '.join(wanted)}, which are made by recipes and not here; use recognise"
+            )
+        self.tokenizer, self.field = tokenizer, next(iter(wanted), "audio")
+        self.steps: list[nn.Module] = []
+        if not wanted:
+            if tokenizer is not None or subwords:
+                raise UserError("the model hears audio and reads no units; leave the tokenizer and the subwords out")
+            return
+        fingerprint = str(wanted[self.field])
+        if tokenizer is None:
+            raise UserError(f"the model reads units of the tokenizer {fingerprint.split('+')[0]}; give its folder")
+        rest = list(subwords)
+        self.steps = [Dedup() if name == "dedup" or not rest else rest.pop(0) for name in fingerprint.split("+")[1:]]
+        stream: Stream = tokenizer.stream
+        for step in [*self.steps, *rest]:
+            stream = step.over(stream)  # type: ignore[operator]
+        if stream.fingerprint != fingerprint:
+            raise UserError(
+                f"the model was trained on the units {fingerprint}, and what was given makes {stream.fingerprint}; give the "
+                "tokenizer and the subwords of its training"
+            )
+
+    @torch.inference_mode()
+    def __call__(self, audio: Seq) -> Batch:
+        """(1, S) -> a batch of one."""
+        if self.tokenizer is None:
+            return {"audio": audio}
+        units = Units(self.tokenizer.codes(audio), self.tokenizer.vocab, self.tokenizer.fingerprint)
+        for step in self.steps:
+            units = step(units)
+        ids = units.ids if len(units.vocab) > 1 else units.ids.with_data(units.ids.data[..., 0])
+        return {self.field: ids, **({} if units.durations is None else {"durations": units.durations})}

@@ -1,0 +1,87 @@
+"""Audio files to text on the command line, from a filterbank and from units, and one sentence about what does not fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from speechunits import store
+from speechunits.seq import pad
+from speechunits.stream import Stream
+from speechunits.units.dedup import Dedup
+from speechunits.units.tokenizer import UnitTokenizer
+from speechunits.units.unit_bpe import UnitBPE, fit_subwords
+from tests.cli.sounds import codes, wave
+from tests.tasks.hears import FILTERBANK, UNITS, hears
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("heard")
+    store.save(hears(FILTERBANK), folder / "asr", kind="asr")
+    return folder / "asr"
+
+
+@pytest.fixture(scope="module")
+def of_units(tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A model of merged and joined units, and the subwords."""
+    folder = tmp_path_factory.mktemp("of_units")
+    merged: Stream = Dedup().over(UnitTokenizer.load(tokenizer).stream)
+    torch.manual_seed(0)
+    rows = [torch.randint(merged.vocab[0], (60,)) for _ in range(40)]
+    subwords: UnitBPE = fit_subwords(rows, merged.vocab[0] + 20, stream=merged)
+    store.save(subwords, folder / "subwords", kind="subwords")
+    model = hears(UNITS, {"units": subwords.over(merged)})
+    store.save(model, folder / "asr", kind="asr")
+    return folder / "asr", folder / "subwords"
+
+
+def test_text_goes_to_the_terminal_and_subtitles_into_a_folder(speechunits: Any, heard: Path, tmp_path: Path):
+    files = [tmp_path / "a.wav", tmp_path / "b.flac"]
+    for path in files:
+        wave(path, 3.0, 22050 if path.suffix == ".flac" else 16000)
+    code, text, _ = speechunits("transcribe", heard, *files)
+    assert code == 0 and len(text.splitlines()) == 2 and all(line.startswith("w") for line in text.splitlines())
+    code, said, _ = speechunits("transcribe", heard, *files, "--format", "srt", "-o", tmp_path / "out")
+    assert code == 0 and said == ""
+    first = (tmp_path / "out" / "a.srt").read_text()
+    assert first.startswith("1\n00:00:0") and {p.name for p in (tmp_path / "out").iterdir()} == {"a.srt", "b.srt"}
+
+
+def test_units_are_made_and_joined_as_in_training(
+    speechunits: Any, tokenizer: Path, of_units: tuple[Path, Path], tmp_path: Path
+):
+    model, subwords = of_units
+    wave(tmp_path / "a.wav", 3.0)
+    how = ("--tokenizer", tokenizer, "--subwords", subwords, "--format", "json")
+    code, text, _ = speechunits("transcribe", model, tmp_path / "a.wav", *how)
+    found = json.loads(text)
+    assert code == 0 and found["words"] and 0 <= found["words"][0]["start"] < found["words"][-1]["end"] <= 3.0
+    units = torch.tensor(codes(tokenizer, tmp_path / "a.wav"))
+    merged = torch.unique_consecutive(units)
+    bpe: UnitBPE = store.restore(subwords)
+    batch = {"units": pad([bpe.encode(merged)], None)}
+    assert found["text"] == store.restore(model).predict(batch)["text"][0]
+
+
+def test_what_does_not_fit_is_said(
+    speechunits: Any, tokenizer: Path, heard: Path, of_units: tuple[Path, Path], tmp_path: Path
+):
+    model, subwords = of_units
+    wave(tmp_path / "a.wav", 1.0)
+    (tmp_path / "empty.wav").touch()
+    for arguments, says in (
+        ((model,), f"reads units of the tokenizer {store.read_meta(tokenizer)['fingerprint']}; give its folder"),
+        ((model, "--tokenizer", tokenizer), "the model was trained on the units"),
+        ((model, "--tokenizer", subwords), "holds a UnitBPE, but a UnitTokenizer is needed"),
+        ((heard, "--tokenizer", tokenizer), "the model hears audio and reads no units"),
+        ((tokenizer,), "holds a UnitTokenizer, which writes no text"),
+        ((heard, "--overlap", "30"), "windows of 30 s that overlap by 30 s do not get ahead"),
+        ((heard, tmp_path / "empty.wav"), "1 of 2 files could not be transcribed: "),
+    ):
+        code, _, error = speechunits("transcribe", *arguments, tmp_path / "a.wav")
+        assert code == 2 and says in error and len(error.splitlines()) == 1, error
