@@ -74,7 +74,7 @@ class BlockEncoder(nn.Module):
         self.depth, self.layerdrop, self.recompute = depth, layerdrop, recompute
         self.chunk, self.left, self.chunks = chunk, left, tuple(chunks)
         self.dropout, self.norm = nn.Dropout(dropout), nn.LayerNorm(dim)
-        self.blocks = nn.ModuleList(fill(block, dim=dim, heads=heads) for _ in range(depth))
+        self.layers = nn.ModuleList(fill(block, dim=dim, heads=heads) for _ in range(depth))
         self.width = dim // heads
         if self.width % 2:
             raise ValueError(
@@ -97,7 +97,7 @@ class BlockEncoder(nn.Module):
         """Frames before a frame beyond which nothing is heard; None = unlimited."""
         if self.chunk is None or self.left is None:
             return None
-        return sum(self.left + self.chunk - 1 + block.left_context for block in self.blocks)
+        return sum(self.left + self.chunk - 1 + block.left_context for block in self.layers)
 
     @property
     def right_context(self) -> int | None:
@@ -138,7 +138,7 @@ class BlockEncoder(nn.Module):
         horizon = Horizon.over(x, self.width, chunk, self.left, start)
         y = self.dropout(horizon.clear(x.data))
         layers, kept = [y], []
-        for i, block in enumerate(self.blocks[:depth]):
+        for i, block in enumerate(self.layers[:depth]):
             if state is not None:
                 memory = Memory(state.past[i] if state.past else ())
                 y = block(y, replace(horizon, memory=memory))

@@ -18,10 +18,13 @@ from speechunits import ranks
 from speechunits.config import build, load
 from speechunits.draws import draws
 from speechunits.encoder import SpeechEncoder
+from speechunits.frontends.log_mel import LogMel
 from speechunits.heads.ctc import CTC
+from speechunits.inputs.audio_input import AudioInput
 from speechunits.metrics.wer import WER
 from speechunits.seq import pad
 from speechunits.stream import Stream
+from speechunits.tasks.asr import ASR
 from speechunits.tasks.recogniser import Recogniser
 from speechunits.text.characters import Characters
 from speechunits.train.loggers import csv
@@ -50,6 +53,25 @@ def recogniser(*changes: str) -> nn.Module:
     return Recogniser(hears, Characters("abcd"), {"ctc": CTC}, freeze_updates=1)
 
 
+def live() -> nn.Module:
+    """A recogniser of filterbanks by Conformer blocks, in chunks that change with each update."""
+    small = [
+        "block.ffn=24",
+        "block.kernel=7",
+        "block.dropout=0",
+        "block.attention_dropout=0",
+        "depth=2",
+        "dim=16",
+        "heads=2",
+    ]
+    chunks = ["dropout=0", "chunk=4", "left=6", "chunks=[null,4,2]"]
+    encoder = load("encoder/conformer_12x256.yaml", *(f"model.encoder.{each}" for each in small + chunks))["model"][
+        "encoder"
+    ]
+    hears = AudioInput(LogMel(bands=8, hop="1/50", normalize="none"))
+    return ASR(hears, build(encoder), Characters("abcd"), {"ctc": CTC}, streams={})
+
+
 def double(make: Callable[[], nn.Module]) -> nn.Module:
     return make().double()
 
@@ -59,6 +81,7 @@ SYSTEMS: dict[str, Callable[[], nn.Module]] = {
     "hubert": partial(double, partial(pretrained, "hubert_base", *EXACT)),
     "dinosr": partial(double, partial(pretrained, "dinosr_base", *EXACT, *FAST)),
     "ctc": partial(double, partial(recogniser, *EXACT)),
+    "live": partial(double, live),
 }
 
 

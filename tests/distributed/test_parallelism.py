@@ -1,4 +1,5 @@
-"""One process = accumulation = DDP = FSDP2, exactly, for HuBERT, DinoSR and CTC; and nothing that ranks differ in hangs."""
+"""One process = accumulation = DDP = FSDP2, exactly, for HuBERT, DinoSR, CTC and a Conformer in chunks; nothing that ranks
+differ in hangs."""
 
 from __future__ import annotations
 

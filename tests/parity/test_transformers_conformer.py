@@ -56,14 +56,14 @@ def turns_with_positions(weight: Tensor) -> Tensor:
 def to_ours(state: dict[str, Tensor]) -> dict[str, Tensor]:
     out = {}
     for i in range(3):
-        old, new = f"layers.{i}.", f"blocks.{i}."
+        layer = f"layers.{i}."
         for kind in ("weight", "bias"):
-            qkv = [state[f"{old}self_attn.linear_{name}.{kind}"] for name in "qkv"]
-            out[f"{new}attention.qkv.{kind}"] = torch.cat(qkv)
+            qkv = [state[f"{layer}self_attn.linear_{name}.{kind}"] for name in "qkv"]
+            out[f"{layer}attention.qkv.{kind}"] = torch.cat(qkv)
             for theirs, ours in NAMES.items():
-                if (name := f"{old}{theirs}{kind}") in state:
+                if (name := f"{layer}{theirs}{kind}") in state:
                     tensor = state[name]
-                    out[f"{new}{ours}{kind}"] = tensor[..., 0] if "pointwise" in name else tensor
+                    out[f"{layer}{ours}{kind}"] = tensor[..., 0] if "pointwise" in name else tensor
     return out | {f"norm.{kind}": state[f"layer_norm.{kind}"] for kind in ("weight", "bias")}
 
 
