@@ -79,6 +79,11 @@ class ASR(nn.Module):
         frames = self.lengths(batch)
         return {f"{n}/{k}": c for n, head in self.heads.items() for k, c in head.counts(frames, batch["text"]).items()}
 
+    def possible(self, batch: Batch) -> dict[str, Tensor]:
+        """Of each head that aligns text with frames, (B,) bool: whether it can; from lengths and text."""
+        frames = self.input.lengths(batch)
+        return {n: h.possible(frames, batch["text"]) for n, h in self.heads.items() if hasattr(h, "possible")}
+
     def terms(self, batch: Batch) -> dict[str, Term]:
         """One forward pass (see ``protocols.Trainable``)."""
         heard = self.hear(batch)

@@ -103,6 +103,11 @@ class Recogniser(nn.Module):
         """(B,) frames that the heads are given, from lengths alone."""
         return self.encoder.frames(batch["audio"]).valid.sum(1)
 
+    def possible(self, batch: Batch) -> dict[str, Tensor]:
+        """Of each head that aligns text with frames, (B,) bool: whether it can; from lengths and text."""
+        frames = self.lengths(batch)
+        return {n: h.possible(frames, batch["text"]) for n, h in self.heads.items() if hasattr(h, "possible")}
+
     def counts(self, batch: Batch) -> dict[str, Tensor]:
         """The ``den`` of every weighted term, from lengths and text (see ``protocols.Trainable``)."""
         frames = self.lengths(batch)

@@ -19,6 +19,7 @@ from speechunits.errors import UserError
 from speechunits.train.alarms.standard import standard_alarms
 from speechunits.train.callbacks.keep_checkpoints import KeepCheckpoints
 from speechunits.train.callbacks.last_words import LastWords
+from speechunits.train.callbacks.name_impossible import NameImpossible
 from speechunits.train.callbacks.progress_line import ProgressLine
 from speechunits.train.callbacks.stop import Stop
 from speechunits.train.callbacks.validate_every import ValidateEvery
@@ -107,7 +108,7 @@ def build_trainer(
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.* is deprecated")  # lightning's own
     warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode at the start of training")  # teachers
     stop = Stop(max_steps, max_seconds)
-    watch = standard_alarms(alarms)
+    show, watch = [ProgressLine(max_steps), NameImpossible()], standard_alarms(alarms)
     keep = KeepCheckpoints(Path(folder) / "checkpoints", checkpoint_every, keep_last, best, largest_is_best)
     return Trainer(
         accelerator="gpu" if cuda else "cpu",
@@ -115,7 +116,7 @@ def build_trainer(
         num_nodes=nodes,
         strategy=several,
         logger=list(loggers) or False,
-        callbacks=[stop, ValidateEvery(validate_every), ProgressLine(max_steps), *watch, *callbacks, LastWords(), keep],
+        callbacks=[stop, ValidateEvery(validate_every), *show, *watch, *callbacks, LastWords(), keep],
         plugins=[
             FolderCheckpointIO(),
             precision_plugin(precision, "cuda" if cuda else "cpu", sharded),
