@@ -61,8 +61,11 @@ def made_from(learner: Any, streams: Mapping[str, Stream]) -> set[str]:
                 f"data.fields.{field}: the model is trained on that of the tokenizer {wanted}, and the data has "
                 f"{found}; name one tokenizer in both"
             )
-    encoder = getattr(getattr(learner, "encoder", None), "fingerprint", None)
-    return {streams[field].fingerprint for field in learner.labels} | ({encoder} if encoder else set())
+    encoders = [part for part in learner.modules() if isinstance(part, SpeechEncoder)]
+    names = {streams[field].fingerprint for field in learner.labels} | {
+        getattr(e, "fingerprint", None) for e in encoders
+    }
+    return {name for name in names if name}
 
 
 def train(
