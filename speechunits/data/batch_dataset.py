@@ -77,9 +77,10 @@ class BatchDataset(Dataset):
             )
         stiff = [name for name, field in self.fields.items() if not field.warps]
         if stiff and any(t.warps for t in self.transforms):
+            follow = f"set fields.{stiff[0]}.speed: nearest, " if hasattr(self.fields[stiff[0]], "speed") else ""
             raise UserError(
-                f"the field {stiff[0]} holds labels stored at one speed, so it cannot go with a change of speed; leave out "
-                f"the transform, set fields.{stiff[0]}.speed: nearest, or extract units from cuts at each speed"
+                f"the field {stiff[0]} was stored at one speed, so it cannot go with a change of speed; leave out "
+                f"the transform, {follow}or extract it from cuts at each speed"
             )
         self._drawn = {name for name, field in self.fields.items() if sampling and isinstance(field, DrawnField)}
         # two of one kind (two sorts of noise) draw apart

@@ -148,9 +148,7 @@ def test_labels_follow_a_change_of_speed(corpus: Corpus, tmp_path: Path, factor:
 
 def test_labels_that_cannot_follow_are_refused_before_training(corpus: Corpus, tmp_path: Path):
     cuts = stored(corpus, tmp_path, [1.0, 1.2])
-    with pytest.raises(
-        UserError, match=r"the field units holds labels stored at one speed.*fields\.units\.speed: nearest"
-    ):
+    with pytest.raises(UserError, match=r"the field units was stored at one speed.*fields\.units\.speed: nearest"):
         BatchDataset(cuts, {"audio": AudioField(), "units": UnitsField()}, [Speed()])
     both = {"audio": AudioField(), "units": UnitsField(speed="nearest")}
     batch, bad, refused = BatchDataset(cuts, both, [Speed((0.9,))])[Planned(0, (0, 1))]
