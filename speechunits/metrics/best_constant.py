@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
 
 from speechunits.metrics.edit_distance import edit_distance
+
+
+WORDS = 64  # the most frequent ones are tried
 
 
 def best_constant(references: Sequence[str]) -> tuple[str, float]:
@@ -36,12 +40,11 @@ def best_constant(references: Sequence[str]) -> tuple[str, float]:
         blocks = [candidates[i : i + 64] for i in range(0, len(candidates), 64)]
         return min((cost, c) for block in blocks for cost, c in zip(edits(block), block, strict=True))
 
+    common = [number[w] for w, _ in Counter(w for text in references for w in text.split()).most_common(WORDS)]
     cost, found = best(sorted({(), *(tuple(x.tolist()) for x in said)}))
     while True:
         shorter = [found[:i] + found[i + 1 :] for i in range(len(found))]
-        other = [
-            (*found[:i], w, *found[j:]) for i in range(len(found) + 1) for j in (i, i + 1) for w in number.values()
-        ]
+        other = [(*found[:i], w, *found[j:]) for i in range(len(found) + 1) for j in (i, i + 1) for w in common]
         less, better = best(sorted({*shorter, *other}))
         if less >= cost:
             break
