@@ -9,7 +9,6 @@ import torch
 
 from speechunits.metrics.edit_distance import edit_distance
 
-
 WORDS = 64  # the most frequent ones are tried
 
 
