@@ -16,7 +16,8 @@ class Memory:
     """
 
     def __init__(self, past: Sequence[Tensor] = ()) -> None:
-        self.past, self.kept = past, []
+        self.past = past
+        self.kept: list[Tensor] = []
 
     def extend(self, x: Tensor, keep: int | None, dim: int) -> Tensor:
         """``x`` with the remembered frames before it; the last ``keep`` frames of this are remembered (None = all)."""

@@ -16,7 +16,9 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from speechunits.encoders.block_encoder import BlockEncoder
+from speechunits.heads.ctc import CTC
 from speechunits.nn.conformer import ConformerBlock
+from speechunits.nn.conv1d_subsampling import Conv1dSubsampling
 from speechunits.nn.ebranchformer import EBranchformerBlock
 from speechunits.nn.transformer_block import TransformerBlock
 from speechunits.seq import Seq, pad, unpad
@@ -91,6 +93,22 @@ def test_a_stream_gives_what_the_whole_gives(kind: str, left: int | None, chunks
     same([torch.cat(finals, 1)[x.valid]], [at_once.final.data[x.valid]])
 
 
+def test_a_stream_of_units_gives_the_scores_of_the_whole() -> None:
+    """As a recogniser hears them: subsampled by 3, in chunks of 2 frames, with a CTC head."""
+    subsampling = Conv1dSubsampling(16, (3, 5), (1, 3), dim_in=16).double()
+    encoder, head, x = make("conformer", chunk=2, left=3).eval(), CTC(dim=16, vocab=(5,)).double(), frames(25, 14)
+    at_once = head.scores(encoder(subsampling(x)).final)
+    before, state, scores = None, encoder.begin(), []
+    for start in range(0, 25, 6):
+        piece = Seq(x.data[:, start : start + 6], (x.lengths - start).clamp(0, min(6, 25 - start)), HOP)
+        heard, before = subsampling.stream(piece, before)
+        hidden = encoder(heard, state=state)
+        state = hidden.state
+        scores.append(head.scores(hidden.final).data)
+    same([torch.cat(scores, 1)[at_once.valid]], [at_once.data[at_once.valid]])
+    assert at_once.lengths.tolist() == [9, 5] and at_once.hop == 3 * HOP
+
+
 @every_block
 def test_memory_of_a_stream_is_bounded(kind: str) -> None:
     encoder = make(kind, chunk=4, left=6).eval()
@@ -129,6 +147,22 @@ def test_hears_no_further_than_it_says(kind: str) -> None:
         heard = grad[0].abs().sum(-1).nonzero()
         assert at - encoder.left_context <= int(heard.min()) and int(heard.max()) <= at + encoder.right_context
         assert int(heard.max()) == 47
+
+
+@every_block
+@pytest.mark.parametrize("train", [False, True])
+def test_mixed_precision_stays_near(kind: str, train: bool) -> None:
+    encoder, x = make(kind, chunk=4, left=4).float().train(train), frames(9, 6)
+    x = x.to(torch.float32)
+    full = encoder(x).final.data
+    with torch.autocast("cpu", torch.bfloat16):
+        state, mixed = encoder.begin(), []
+        for start in (0, 4, 8):
+            piece = x.data[:, start : start + 4]
+            hidden = encoder(Seq(piece, (x.lengths - start).clamp(0, piece.size(1)), HOP), state=state)
+            state = hidden.state
+            mixed.append(hidden.final.data.float())
+    torch.testing.assert_close(torch.cat(mixed, 1)[x.valid], full[x.valid], rtol=0, atol=0.15)
 
 
 @every_block
