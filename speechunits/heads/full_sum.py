@@ -17,8 +17,9 @@ class FullSum(nn.Module):
     """Every alignment, from logits (B, T, U + 1, V + 1), the largest tensor of a training (Graves 2012, arXiv:1211.3711).
 
     Args:
-        by: who adds up: "torch" (any floating type; slow), "torchaudio" (float32), "k2" (float32; tools/k2.sh), or "auto":
-            torchaudio, and torch for float64. They agree.
+        by: who adds up: "torch" (any floating type), "torchaudio" (float32), "k2" (float32; tools/k2.sh), or "auto":
+            torchaudio for float32 on a GPU, where torch starts kernels for each diagonal, and torch elsewhere, where it is
+            the faster one. They agree.
 
     Raises:
         ValueError: there is no such way.
@@ -47,8 +48,8 @@ class FullSum(nn.Module):
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         if self.by == "k2":
             return {"loss": k2.full(logits, text, frames)}
-        exact = self.by == "torch" or (self.by == "auto" and logits.dtype == torch.float64)
-        return {"loss": (transducer_sum.full if exact else _by_torchaudio)(logits, text, frames)}
+        fused = self.by == "torchaudio" or (self.by == "auto" and logits.is_cuda and logits.dtype == torch.float32)
+        return {"loss": (_by_torchaudio if fused else transducer_sum.full)(logits, text, frames)}
 
 
 def one_at_least(x: Seq) -> tuple[Tensor, Tensor]:

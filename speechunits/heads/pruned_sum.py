@@ -86,7 +86,10 @@ class PrunedSum(nn.Module):
         said_at_most = frames * (self.width - 1)  # impossible texts are cut, so that what is left out stays finite
         text = Seq(text.data, torch.minimum(text.lengths, said_at_most), text.hop)
         scores = [_exact(each) for each in (self.heard(heard), self.said(said))]
-        simple, occupied = way.smoothed(*scores, text, frames, self.heard_share, self.said_share)
+        with torch.autocast(
+            x.data.device.type, enabled=False
+        ):  # in a product of half precision few probabilities are left
+            simple, occupied = way.smoothed(*scores, text, frames, self.heard_share, self.said_share)
         band = way.bounds(occupied, text, frames, min(self.width, said.size(1)))
         row = torch.arange(len(band), device=band.device)[:, None, None]
         logits = joiner.join(joiner.heard(heard)[:, :, None], joiner.said(said)[row, band])

@@ -174,6 +174,15 @@ def test_impossible_pairs_are_counted_and_left_out(sum: str, dtype: torch.dtype)
 
 
 @pytest.mark.parametrize("sum", SUMS)
+def test_a_validation_without_gradient_is_the_same(sum: str) -> None:
+    head, x, said = make("stateless", sum), frames(12, 7), text([0, 1, 1, 2], [2, 0])
+    want = head(x, said)
+    with torch.inference_mode():
+        found = head(frames(12, 7), text([0, 1, 1, 2], [2, 0]))
+    assert all(torch.equal(found[name].num, term.num) for name, term in want.items())
+
+
+@pytest.mark.parametrize("sum", SUMS)
 def test_batches_of_nothing(sum: str) -> None:
     head = make("stateless", sum)
     silent = head(frames(4, 2), text([], []))
@@ -216,6 +225,17 @@ def test_in_half_precision_the_sum_is_float32(sum: str) -> None:
     assert terms["loss"].num.dtype == torch.float32 and bool(terms["loss"].num.isfinite())
     out, _ = head.advance(head.begin(1, "cpu"), torch.tensor([head.blank]))
     assert head.join(x.data[0, :1], out).dtype == torch.float32
+
+
+def test_under_autocast_the_simple_sum_is_that_of_float32() -> None:
+    """Of the same scores: the linear maps are of half precision there, the products of probabilities are not."""
+    head, x, said = make("stateless", "pruned").float(), frames(40).to(torch.float32), text([0, 1, 1, 2, 4, 3, 0, 1, 2])
+    with torch.autocast("cpu", torch.bfloat16):
+        out = head.predictor(said.data)
+        scores = [head.loss.heard(x.data).float(), head.loss.said(out).float()]
+        found = head.loss(x, out, said, head.joiner)["simple"]
+    want, _ = transducer_sum.smoothed(*(s.double() for s in scores), said, x.lengths, 0.0, 0.25)
+    torch.testing.assert_close(found.double(), want, rtol=1e-6, atol=1e-4)
 
 
 @pytest.mark.parametrize(
