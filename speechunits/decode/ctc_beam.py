@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,32 @@ from speechunits.decode.hypothesis import Hypothesis
 from speechunits.decode.prefixes import NEVER, first_best, longer, nbest_lists
 from speechunits.decode.trail import Trail
 from speechunits.seq import Seq
+
+
+@dataclass(frozen=True)
+class Beam:
+    """W prefixes of each of B utterances, (B, W) each."""
+
+    with_blank: Tensor  # log-probability by paths that end with a blank
+    with_symbol: Tensor  # by paths that end with the last symbol
+    added: Tensor  # by fusion
+    prefix: Tensor
+    before: Tensor  # the prefix without its last symbol
+    last: Tensor
+    nodes: Tensor
+    lm: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        return torch.logaddexp(self.with_blank, self.with_symbol)
+
+    def where(self, chosen: Tensor, other: Beam) -> Beam:
+        """This one where ``chosen`` (B, W or 1), else the other."""
+        return Beam(**{k: torch.where(chosen, v, vars(other)[k]) for k, v in vars(self).items()})
+
+    def take(self, rows: Tensor) -> Beam:
+        """The prefixes ``rows`` (B, W)."""
+        return Beam(**{k: v.gather(1, rows) for k, v in vars(self).items()})
 
 
 class CTCBeam(nn.Module):
@@ -70,58 +97,55 @@ class CTCBeam(nn.Module):
 
     def _search(self, scores: Seq) -> tuple[Tensor, Seq]:
         """Scores of the n best texts (B, n), and the texts (B * n, L)."""
-        x, device = scores.data, scores.data.device
-        batch, frames, blank, width = x.size(0), x.size(1), x.size(2) - 1, self.beam
-        values, tried = self._tried(x[..., :blank])
-        kinds, trail = tried.size(-1), Trail()
-        with_blank = torch.full((batch, width), NEVER, dtype=x.dtype, device=device)
-        with_symbol = with_blank.clone()  # log-probability of a prefix by paths that end with its last symbol
-        with_blank[:, 0] = 0.0
-        added = torch.zeros_like(with_blank)  # by fusion
-        prefix = torch.zeros(batch, width, dtype=torch.int64, device=device)
-        before, last, nodes = prefix.clone(), prefix - 1, prefix - 1  # number of the prefix without its last symbol
-        states = self.fusion.begin((batch, width), blank, device)
-        for t in range(frames):
-            row, ids = x[:, t], tried[:, t]
-            total = torch.logaddexp(with_blank, with_symbol)
-            again = row.gather(1, last.clamp(min=0))
-            # A prefix is also reached from the one before it, if that is in the beam; then it is no new prefix.
-            leads = (prefix[:, :, None] == before[:, None]) & (last >= 0)[:, None]
-            leads &= (total > NEVER)[:, :, None] & (total > NEVER)[:, None]
-            parent = leads.int().argmax(1)
-            fresh = torch.where(last == last.gather(1, parent), with_blank.gather(1, parent), total.gather(1, parent))
-            fresh = (fresh + again).masked_fill(~leads.any(1), NEVER)
-            stay_blank, stay_symbol = total + row[:, blank:], torch.logaddexp(with_symbol + again, fresh)
-            repeats = ids[:, None] == last[:, :, None]  # (B, W, K)
-            grown = torch.where(repeats, with_blank[..., None], total[..., None]) + values[:, t, None]
-            grown = grown.masked_fill(leads.double() @ repeats.double() > 0, NEVER)
-            adds, after = self.fusion.score(states, ids[:, None].expand_as(grown))
-
-            stay = torch.logaddexp(stay_blank, stay_symbol) + added
-            ranked = torch.cat([stay, (grown + added[..., None] + adds).flatten(1)], 1)
-            chosen = first_best(ranked, width)[1]
-            grows, of = chosen >= width, (chosen - width).clamp(min=0)
-            rows = torch.where(grows, of // kinds, chosen)
-            symbol = ids.gather(1, of % kinds)
-            ending = with_symbol.new_full((), NEVER)
-            new = (
-                torch.where(grows, ending, stay_blank.gather(1, rows)),
-                torch.where(grows, grown.flatten(1).gather(1, of), stay_symbol.gather(1, rows)),
-                added.gather(1, rows) + torch.where(grows, adds.flatten(1).gather(1, of), 0.0),
-                torch.where(grows, longer(prefix.gather(1, rows), symbol), prefix.gather(1, rows)),
-                torch.where(grows, prefix.gather(1, rows), before.gather(1, rows)),
-                torch.where(grows, symbol, last.gather(1, rows)),
-                torch.where(grows, trail.grow(nodes.gather(1, rows), symbol), nodes.gather(1, rows)),
-                torch.where(grows, after.flatten(1).gather(1, of), states.gather(1, rows)),
-            )
-            old = (with_blank, with_symbol, added, prefix, before, last, nodes, states)
+        x, trail = scores.data, Trail()
+        tried, ids = self._tried(x[..., :-1])
+        beam = self._begin(x)
+        for t in range(x.size(1)):
             real = (t < scores.lengths)[:, None]
-            with_blank, with_symbol, added, prefix, before, last, nodes, states = (
-                torch.where(real, a, b) for a, b in zip(new, old, strict=True)
-            )
-        final = torch.logaddexp(with_blank, with_symbol) + added + self.fusion.end(states)
-        best, places = first_best(final, self.nbest)
-        return best, trail.read(nodes.gather(1, places).flatten())[0]
+            beam = self._frame(beam, x[:, t], tried[:, t], ids[:, t], trail).where(real, beam)
+        best, places = first_best(beam.total + beam.added + self.fusion.end(beam.lm), self.nbest)
+        return best, trail.read(beam.nodes.gather(1, places).flatten())[0]
+
+    def _begin(self, x: Tensor) -> Beam:
+        never = x.new_full((x.size(0), self.beam), NEVER)
+        with_blank, zeros = never.clone(), torch.zeros_like(never, dtype=torch.int64)
+        with_blank[:, 0] = 0.0
+        lm = self.fusion.begin(never.shape, x.size(2) - 1, x.device)
+        return Beam(with_blank, never, torch.zeros_like(never), zeros, zeros, zeros - 1, zeros - 1, lm)
+
+    def _frame(self, now: Beam, row: Tensor, tried: Tensor, ids: Tensor, trail: Trail) -> Beam:
+        """The beam after a frame of scores (B, V + 1), of which the symbols ``ids`` (B, K) are tried at ``tried`` (B, K)."""
+        total, last = now.total, now.last
+        again = row.gather(1, last.clamp(min=0))
+        # A prefix is also reached from the one before it, if that is in the beam; there it is no new prefix.
+        leads = (now.prefix[:, :, None] == now.before[:, None]) & (last >= 0)[:, None]
+        leads &= (total > NEVER)[:, :, None] & (total > NEVER)[:, None]
+        parent = leads.int().argmax(1)
+        reached = torch.where(last == last.gather(1, parent), now.with_blank.gather(1, parent), total.gather(1, parent))
+        reached = reached.masked_fill(~leads.any(1), NEVER)
+        stay_blank, stay_symbol = total + row[:, -1:], torch.logaddexp(now.with_symbol, reached) + again
+        repeats = ids[:, None] == last[:, :, None]  # (B, W, K)
+        grown = torch.where(repeats, now.with_blank[..., None], total[..., None]) + tried[:, None]
+        grown = grown.masked_fill(leads.double() @ repeats.double() > 0, NEVER)
+        adds, after = self.fusion.score(now.lm, ids[:, None].expand_as(grown))
+
+        stay = torch.logaddexp(stay_blank, stay_symbol) + now.added
+        ranked = torch.cat([stay, (grown + now.added[..., None] + adds).flatten(1)], 1)
+        places = first_best(ranked, self.beam)[1]
+        grows, of = places >= self.beam, (places - self.beam).clamp(min=0)
+        rows, symbol = torch.where(grows, of // ids.size(1), places), ids.gather(1, of % ids.size(1))
+        kept = now.take(rows)
+        stays = replace(kept, with_blank=stay_blank.gather(1, rows), with_symbol=stay_symbol.gather(1, rows))
+        return Beam(
+            with_blank=torch.full_like(total, NEVER),
+            with_symbol=grown.flatten(1).gather(1, of),
+            added=kept.added + adds.flatten(1).gather(1, of),
+            prefix=longer(kept.prefix, symbol),
+            before=kept.prefix,
+            last=symbol,
+            nodes=trail.grow(kept.nodes, symbol),
+            lm=after.flatten(1).gather(1, of),
+        ).where(grows, stays)
 
 
 def together(scores: Seq, threshold: float) -> tuple[Seq, Tensor]:

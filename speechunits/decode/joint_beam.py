@@ -75,7 +75,7 @@ class JointBeam(nn.Module):
         batch, width, end, device = len(x.lengths), self.beam, head.vocab[0], x.data.device
         base = torch.arange(batch, device=device)[:, None] * width
         state = head.begin(x).take(torch.arange(batch, device=device).repeat_interleave(width))
-        prefixes, trail = None if scores is None else CTCPrefixes(scores, width), Trail()
+        prefixes, trail = None if scores is None else CTCPrefixes(scores, width), Trail(2)
         spoken = torch.full((batch, width), NEVER, dtype=torch.float64, device=device)  # by attention and fusion
         spoken[:, 0] = 0.0
         last, nodes = torch.full_like(spoken, end, dtype=torch.int64), torch.full_like(spoken, -1, dtype=torch.int64)
@@ -112,4 +112,4 @@ class JointBeam(nn.Module):
                 prefixes.grow(rows, last)
         best, places = first_best(ended, self.nbest)
         ids, facts = trail.read(endings.gather(1, places).flatten())
-        return best, ids, facts[-1].double()
+        return best, ids, facts[1]

@@ -12,9 +12,13 @@ class Trail:
     """A tree that only grows: a hypothesis is the number of its last node, -1 before its first symbol.
 
     Nothing is copied while a search runs, so that a step costs the same at the end as at the beginning.
+
+    Args:
+        kinds: of facts about each node; the first is its symbol.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: int = 1) -> None:
+        self.kinds = kinds
         self.parents: list[Tensor] = []
         self.facts: list[tuple[Tensor, ...]] = []
 
@@ -22,7 +26,7 @@ class Trail:
         """A node after each of ``parents`` (B, W), of any of which nobody need make use, and its number.
 
         Args:
-            facts: (B, W) each, the same kinds in every call: symbol, frame, probability.
+            facts: (B, W) each, ``kinds`` of them: symbol, frame, probability.
         """
         start = len(self.parents) * parents.numel()
         self.parents.append(parents.flatten())
@@ -36,7 +40,7 @@ class Trail:
         """
         if not self.parents:
             empty = nodes.new_zeros(len(nodes), 0)
-            return Seq(empty, nodes.new_zeros(len(nodes)), None), [empty]
+            return Seq(empty, nodes.new_zeros(len(nodes)), None), [empty] * self.kinds
         parents, walked = torch.cat(self.parents), []
         while bool((nodes >= 0).any()):
             walked.append(nodes)

@@ -80,7 +80,7 @@ class TransducerBeam(nn.Module):
     def forward(self, heads: Mapping[str, nn.Module], heard: Mapping[str, Seq]) -> list[list[Hypothesis]]:
         """See ``Search``."""
         name = find_head(heads, "join", "TransducerBeam", self.head)
-        head, x, trail = heads[name], heard[name], Trail()
+        head, x, trail = heads[name], heard[name], Trail(3)
         hypotheses = self._begin(head, len(x.lengths), x.data.device)
         for t in range(x.data.size(1)):
             stepped = self._frame(head, hypotheses, x.data[:, t], trail, t)
@@ -89,8 +89,6 @@ class TransducerBeam(nn.Module):
         final = hypotheses.score + hypotheses.added + self.fusion.end(hypotheses.lm)
         best, places = first_best(final, self.nbest)
         ids, facts = trail.read(hypotheses.nodes.gather(1, places).flatten())
-        if not ids.data.size(1):
-            return nbest_lists(best, ids)
         return nbest_lists(best, ids, torch.stack([facts[1], facts[1] + 1], -1), facts[2])
 
     def _begin(self, head: nn.Module, batch: int, device: torch.device) -> Beam:

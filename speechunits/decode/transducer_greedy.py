@@ -37,7 +37,7 @@ class TransducerGreedy(nn.Module):
         name = find_head(heads, "join", "TransducerGreedy", self.head)
         head, x = heads[name], heard[name]
         batch, blank, device = len(x.lengths), head.vocab[0], x.data.device
-        rows, trail = torch.arange(batch, device=device), Trail()
+        rows, trail = torch.arange(batch, device=device), Trail(3)
         said = torch.full((batch,), blank, device=device)
         frame, count, nodes = torch.zeros_like(said), torch.zeros_like(said), torch.full_like(said, -1)
         score, chance = (
@@ -60,6 +60,4 @@ class TransducerGreedy(nn.Module):
             grown = trail.grow(nodes, said, frame, chance)
             nodes = torch.where(frame < x.lengths, grown, nodes)
         ids, facts = trail.read(nodes)
-        if not ids.data.size(1):
-            return nbest_lists(score[:, None], ids)
         return nbest_lists(score[:, None], ids, torch.stack([facts[1], facts[1] + 1], -1), facts[2])
