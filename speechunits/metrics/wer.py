@@ -2,40 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from math import nan
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from speechunits.errors import UserError
+from speechunits.metrics.bootstrap import percentiles, resampled
 from speechunits.metrics.edit_distance import edit_counts
 from speechunits.metrics.utterance_rows import UtteranceRows
 
+# Han and kana, which are written without spaces: each character counts as a word (the mixed error rate of Chinese ASR)
+UNSPACED = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+WORD = re.compile(f"[{UNSPACED}]|[^\\s{UNSPACED}]+")
+
 
 class WER(UtteranceRows):
-    """``wer`` and ``cer`` in percent, with ``insertions``, ``deletions``, ``substitutions`` (of words, in percent too).
+    """``wer`` and ``cer`` in percent, with ``insertions``, ``deletions``, ``substitutions`` (of words, in percent too) and
+    ``ser``, the percentage of utterances with an error; of phones ``per`` in place of the first two.
 
     Edits of all utterances over words (characters, spaces included) of all references: a ratio of sums, so an empty
     reference counts what was inserted. Of alignments with equally few edits, one with the most words right.
-    Reads ``outputs["text"]``, ``batch[reference]`` (both B strings) and ``batch["ids"]``.
+    Reads ``outputs["text"]``, ``batch[reference]`` (both B strings), ``batch["ids"]`` and, where they are there, the B
+    strings ``batch["speakers"]`` and ``batch["languages"]`` ("" = unknown).
 
     Args:
         reference: the field of transcripts.
+        symbols: what stands between the spaces.
+        normaliser: of both sides, called with a text and its language (``text.by_language``); None = as they are.
     """
 
-    def __init__(self, reference: str = "transcript") -> None:
+    def __init__(
+        self,
+        reference: str = "transcript",
+        symbols: Literal["words", "phones"] = "words",
+        normaliser: Callable[[str, str | None], str] | None = None,
+    ) -> None:
         super().__init__()
-        self.reference = reference
+        self.reference, self.symbols, self.normaliser = reference, symbols, normaliser
+
+    def spelled(self, text: str, language: str = "") -> str:
+        """``text`` as it is compared."""
+        return " ".join((self.normaliser(text, language or None) if self.normaliser else text).split())
+
+    def words(self, text: str, language: str = "") -> list[str]:
+        """What is counted, of a text as it came."""
+        return (WORD.findall if self.symbols == "words" else str.split)(self.spelled(text, language))
 
     def update(self, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> None:
         """Take in one batch."""
-        said = [text.split() for text in self.need(batch, self.reference)]
-        heard = [text.split() for text in self.need(outputs, "text")]
-        words = _counts(said, heard)
-        characters = _counts([" ".join(x) for x in said], [" ".join(x) for x in heard])
-        for key, word, character in zip(self.need(batch, "ids"), words, characters, strict=True):
-            self.put(key, words=word, characters=character)
+        ids: Sequence[str] = self.need(batch, "ids")
+        sides = self.need(batch, self.reference), self.need(outputs, "text")
+        about = {name: batch.get(f"{name}s") or [""] * len(ids) for name in ("speaker", "language")}
+        rows = {"words": _counts(*[list(map(self.words, side, about["language"])) for side in sides])}
+        if self.symbols == "words":
+            rows["characters"] = _counts(*[list(map(self.spelled, side, about["language"])) for side in sides])
+        for i, key in enumerate(ids):
+            labels = {name: _written(found[i]) for name, found in about.items() if found[i]}
+            self.put(key, **{name: row[i] for name, row in rows.items()}, **labels)
 
     def compute(self) -> dict[str, float]:
         """The results over everything seen; nan where no reference has a word.
@@ -43,20 +71,82 @@ class WER(UtteranceRows):
         Raises:
             UserError: no utterance was seen.
         """
+        return _figures(self.rows())
+
+    def by(self, label: Literal["speaker", "language"]) -> dict[str, dict[str, float]]:
+        """The results of each speaker or language, and how many ``utterances`` they are; nothing where one is unknown."""
         rows = self.rows()
-        inserted, deleted, replaced, words = torch.stack([r["words"] for r in rows]).sum(0).tolist()
-        *edits, characters = torch.stack([r["characters"] for r in rows]).sum(0).tolist()
-        return {
-            "wer": _percent(inserted + deleted + replaced, words),
-            "cer": _percent(sum(edits), characters),
-            "insertions": _percent(inserted, words),
-            "deletions": _percent(deleted, words),
-            "substitutions": _percent(replaced, words),
-        }
+        if not all(label in row for row in rows):
+            return {}
+        groups: dict[str, list[dict[str, Tensor]]] = {}
+        for row in rows:
+            groups.setdefault(_read(row[label]), []).append(row)
+        return {name: {"utterances": len(group), **_figures(group)} for name, group in sorted(groups.items())}
+
+    def intervals(
+        self,
+        over: Literal["utterances", "speakers"] = "utterances",
+        draws: int = 10_000,
+        level: float = 0.95,
+        seed: int = 0,
+    ) -> dict[str, tuple[float, float]]:
+        """Bootstrap confidence interval of each result (see ``metrics.bootstrap``); nan where it is undefined.
+
+        Args:
+            over: what is drawn with replacement. Utterances of one speaker are alike: with few speakers the interval over
+                utterances is too narrow.
+            draws: bootstrap replications.
+            level: share of them within the interval.
+
+        Raises:
+            UserError: no utterance was seen, or the speaker of one is unknown.
+        """
+        rows = self.rows()
+        if over == "speakers" and any("speaker" not in row for row in rows):
+            raise UserError(
+                "intervals over speakers need the speaker of every utterance; name them, or take utterances"
+            )
+        groups = [_read(row["speaker"]) for row in rows] if over == "speakers" else range(len(rows))
+        parts = _parts(rows)
+        table = torch.stack([x for pair in parts.values() for x in pair], 1).double().numpy()
+        sums = resampled(table, np.array(groups), draws, seed)
+        ratios = 100 * sums[:, ::2] / np.where(sums[:, 1::2] > 0, sums[:, 1::2], nan)
+        return {name: percentiles(ratios[:, i], level) for i, name in enumerate(parts)}
+
+    @property
+    def empty(self) -> list[str]:
+        """Ids of the utterances in whose reference there is no word."""
+        return [key for key in sorted(self._rows) if not int(self._rows[key]["words"][3])]
+
+
+def _parts(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
+    """Result -> of each utterance what is counted and what it is a share of."""
+    words = torch.stack([row["words"] for row in rows])
+    edits, size = words[:, :3].sum(1), words[:, 3]
+    if "characters" in rows[0]:
+        characters = torch.stack([row["characters"] for row in rows])
+        out = {"wer": (edits, size), "cer": (characters[:, :3].sum(1), characters[:, 3])}
+    else:
+        out = {"per": (edits, size)}
+    kinds = {kind: (words[:, i], size) for i, kind in enumerate(("insertions", "deletions", "substitutions"))}
+    return out | kinds | {"ser": ((edits > 0).long(), torch.ones_like(edits))}
+
+
+def _figures(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
+    return {name: _percent(int(part.sum()), int(whole.sum())) for name, (part, whole) in _parts(rows).items()}
 
 
 def _percent(part: int, whole: int) -> float:
     return 100 * part / whole if whole else nan
+
+
+def _written(label: str) -> Tensor:
+    """Text in a state, which holds tensors alone."""
+    return torch.tensor(list(str(label).encode()), dtype=torch.uint8)
+
+
+def _read(label: Tensor) -> str:
+    return bytes(label.tolist()).decode()
 
 
 def _counts(left: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -> Tensor:

@@ -16,19 +16,23 @@ Row = Mapping[str, Any]
 Results = dict[str, Any]
 
 _ABOUT_THE_RUN = {"git", "command", "platform", "cpus", "gpus"}
+_SURE = {"value", "low", "high"}  # a figure and its confidence interval, which name no row
 _KEYS = {"command": str, "commit": str, "versions": dict, "machine": str, "rows": list}
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and sample standard deviation (nan for one value) over ``count`` seeds."""
+    """Mean and sample standard deviation (nan for one value) over ``count`` seeds; of one, maybe its confidence interval."""
 
     mean: float
     deviation: float
     count: int
+    interval: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         digits = 3 if abs(self.mean) < 10 else 2 if abs(self.mean) < 100 else 1
+        if self.interval is not None:
+            return f"{self.mean:.{digits}f} [{self.interval[0]:.{digits}f}, {self.interval[1]:.{digits}f}]"
         if self.count == 1:
             return f"{self.mean:.{digits}f}"
         return f"{self.mean:.{digits}f} ± {self.deviation:.{digits}f} ({self.count})"
@@ -43,7 +47,8 @@ def write_results(path: str | Path, rows: Iterable[Row], provenance: Mapping[str
     Args:
         path: usually ``exp/<name>/results.json``.
         rows: flat mappings with ``system``, ``metric``, ``value``, ``split`` and what else tells them apart:
-            ``layer``, ``seed``, ``vocab`` ... A value that is not finite is written as null.
+            ``layer``, ``seed``, ``vocab`` ... A value that is not finite is written as null. ``low`` and ``high`` are its
+            confidence interval.
         provenance: what ``speechunits.provenance.provenance()`` returns.
 
     Raises:
@@ -105,12 +110,12 @@ def summarise(rows: Iterable[Row], split: str = "test") -> dict[str, dict[str, S
 
     Where one seed of a system has several rows of one metric, what tells them apart joins its name: "hubert, layer 5".
     """
-    values: dict[str, dict[str, list[float]]] = {}
+    values: dict[str, dict[str, list[Row]]] = {}
     # a figure of two systems (CKA) has no place in a table of systems
     for name, row in named([row for row in rows if row["split"] == split and "other_system" not in row]):
         of_system = values.setdefault(name, {})
         if row["value"] is not None:
-            of_system.setdefault(row["metric"], []).append(float(row["value"]))
+            of_system.setdefault(row["metric"], []).append(row)
     return {name: {metric: _summary(v) for metric, v in metrics.items()} for name, metrics in values.items()}
 
 
@@ -142,16 +147,19 @@ def named(rows: Sequence[Row], within: Sequence[str] = ("seed",)) -> Iterable[tu
         together.setdefault((row["system"], row["metric"], *(row.get(k) for k in within)), []).append(row)
     differ: dict[str, dict[str, None]] = {}
     for (system, *_), group in together.items():
-        keys = dict.fromkeys(key for row in group for key in row if key != "value")
+        keys = dict.fromkeys(key for row in group for key in row if key not in {*_SURE, "utterances"})
         differ.setdefault(system, {}).update(dict.fromkeys(k for k in keys if len({r.get(k) for r in group}) > 1))
     for row in rows:
         parts = [f"{key} {row[key]}" for key in differ[row["system"]] if key in row]
         yield ", ".join([row["system"], *parts]), row
 
 
-def _summary(values: Sequence[float]) -> Summary:
-    deviation = statistics.stdev(values) if len(values) > 1 else math.nan
-    return Summary(statistics.fmean(values), deviation, len(values))
+def _summary(rows: Sequence[Row]) -> Summary:
+    values = [float(row["value"]) for row in rows]
+    if len(rows) == 1:
+        sure = "low" in rows[0] and "high" in rows[0]
+        return Summary(values[0], math.nan, 1, (rows[0]["low"], rows[0]["high"]) if sure else None)
+    return Summary(statistics.fmean(values), statistics.stdev(values), len(values))
 
 
 # ------------------------------------------------------------------------------------------------ checks
@@ -188,11 +196,11 @@ def _finite(value: Any) -> Any:
 
 
 def _identity(row: Row) -> frozenset[Any]:
-    return frozenset((k, v) for k, v in row.items() if k != "value")
+    return frozenset((k, v) for k, v in row.items() if k not in _SURE)
 
 
 def _describe(row: Row) -> str:
-    return ", ".join(f"{k} {v}" for k, v in row.items() if k != "value")
+    return ", ".join(f"{k} {v}" for k, v in row.items() if k not in _SURE)
 
 
 def _listed(values: Iterable[str], separator: str = ", ") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 from math import isnan
 
@@ -13,6 +14,8 @@ from speechunits.errors import UserError
 from speechunits.metrics.edit_distance import edit_counts
 from speechunits.metrics.measure import Measure, merge
 from speechunits.metrics.wer import WER
+from speechunits.text.by_language import ByLanguage
+from speechunits.text.normaliser import Normaliser
 
 # reference, hypothesis; insertions, deletions, substitutions of words; edits of characters
 TABLE = [
@@ -86,3 +89,80 @@ def test_errors() -> None:
         WER().compute()
     with pytest.raises(UserError, match="WER needs 'transcript'"):
         WER().update({"text": []}, {"ids": []})
+
+
+def test_utterances_with_an_error() -> None:
+    """The first one of the table alone is without."""
+    assert feed([(r, h) for r, h, *_ in TABLE]).compute()["ser"] == pytest.approx(100 * 6 / 7)
+
+
+def test_phones() -> None:
+    measure = WER(symbols="phones")
+    measure.update({"text": ["HH AH L OW", "K AE T S"]}, {"transcript": ["HH AH0 L OW", "K AE T"], "ids": ["a", "b"]})
+    found = measure.compute()
+    assert found.keys() == {"per", "insertions", "deletions", "substitutions", "ser"}
+    assert found["per"] == pytest.approx(100 * 2 / 7) and found["ser"] == 100
+
+
+def test_characters_that_need_no_space_are_words() -> None:
+    found = feed([("今天 天气 iPhone 好", "今天天很 iPhone好吗")]).compute()
+    assert found["wer"] == pytest.approx(100 * 2 / 6) and found["ser"] == 100
+
+
+def test_both_sides_are_spelled_alike() -> None:
+    measure = WER(normaliser=ByLanguage({"en": Normaliser(), "fr": Normaliser(inside="")}))
+    batch = {"transcript": ["Don’t, please.", "L’eau !"], "ids": ["a", "b"], "languages": ["en", "fr"]}
+    measure.update({"text": ["don't please", "l eau"]}, batch)
+    assert measure.compute()["cer"] == 0
+    with pytest.raises(UserError, match="no rules for text of no language"):
+        measure.update({"text": ["a"]}, {"transcript": ["a"], "ids": ["c"]})
+
+
+VOICES = [("a", "en"), ("a", "en"), ("b", "es"), ("b", "es"), ("c", "es"), ("c", "es"), ("c", "en")]
+
+
+def labelled() -> WER:
+    measure = WER()
+    batch = {"transcript": [r for r, *_ in TABLE], "ids": list("tuvwxyz")}
+    batch |= {"speakers": [s for s, _ in VOICES], "languages": [x for _, x in VOICES]}
+    measure.update({"text": [h for _, h, *_ in TABLE]}, batch)
+    return measure
+
+
+def test_by_speaker_and_language() -> None:
+    measure = labelled()
+    by = measure.by("speaker")
+    assert list(by) == ["a", "b", "c"] and [f["utterances"] for f in by.values()] == [2, 2, 3]
+    alone = feed([(r, h) for r, h, *_ in TABLE[2:4]]).compute()
+    assert by["b"] == {"utterances": 2, **alone}
+    assert {name: f["wer"] for name, f in measure.by("language").items()} == pytest.approx(
+        {"en": 200 / 7, "es": 500 / 8}
+    )
+    joined = WER()
+    joined.load(merge([measure.state()]))
+    assert joined.by("speaker") == by
+    assert feed([("a", "a")]).by("speaker") == {}
+    assert measure.empty == ["y"]
+
+
+def test_intervals_over_utterances_and_speakers() -> None:
+    measure = labelled()
+    found = measure.compute()
+    for over in ("utterances", "speakers"):
+        sure = measure.intervals(over, draws=500, seed=1)
+        assert sure.keys() == found.keys() and sure == measure.intervals(over, draws=500, seed=1)
+        assert all(low < found[name] < high for name, (low, high) in sure.items()), over
+        assert measure.intervals(over, draws=500, level=0.5)["wer"][0] > sure["wer"][0]
+    with pytest.raises(UserError, match="intervals over speakers need the speaker of every utterance"):
+        feed([("a", "a")]).intervals("speakers")
+
+
+def test_intervals_hold_what_they_say() -> None:
+    """Utterances of a known error rate: of 40 data sets, 95 % intervals hold it in 38, give or take 1.4."""
+    draw, held = random.Random(0), 0
+    for trial in range(40):
+        heard = [" ".join("x" if draw.random() < 0.2 else "w" for _ in range(10)) for _ in range(30)]
+        measure = feed([("w w w w w w w w w w", text) for text in heard])
+        low, high = measure.intervals(draws=200, seed=trial)["wer"]
+        held += low <= 20 <= high
+    assert 34 <= held <= 40

@@ -43,6 +43,13 @@ def test_the_table_shows_mean_deviation_and_number_of_seeds() -> None:
     assert only.splitlines()[2:] == ["| hubert | 9.000 |", "| mfcc | 12.34 |", "| random | – |"]
 
 
+def test_one_value_with_its_interval() -> None:
+    sure = [row("a", "wer", 12.345, low=10.0, high=15.5, utterances=9), row("b", "wer", 8.0, utterances=9)]
+    assert markdown_table({"rows": sure}).splitlines()[2:] == ["| a | 12.35 [10.00, 15.50] |", "| b | 8.000 |"]
+    of_seeds = [row("a", "wer", 10.0 + i, low=9.0, high=12.0 + i, seed=i) for i in range(2)]
+    assert markdown_table({"rows": of_seeds}).splitlines()[2:] == ["| a | 10.50 ± 0.71 (2) |"]
+
+
 def test_rows_of_one_seed_are_told_apart_by_what_differs() -> None:
     rows = [
         row("hubert", "pnmi", v, layer=layer, vocab=100, seed=s)
