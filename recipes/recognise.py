@@ -1,40 +1,41 @@
 """Write what was said, and score it: python -m recipes.recognise out=exp/wer systems.hubert=exp/asr/recogniser cuts.test=...
 
-For every system (the folder of a recogniser) and every split: the text of each cut, as ``out/<system>-<split>.jsonl``
-(``id``, ``said`` and ``heard``), and word and character error rates in percent as rows of ``out/results.json``.
-``model.search`` (``conf/search/*.yaml``) replaces the search with which the recognisers were saved.
+For every system, a folder of a recogniser or of an ASR, and every split: ``out/<system>-<split>.jsonl`` (``id``, ``said``,
+``heard``, n-best where there are several), ``.alignments.txt``, ``.speakers.md`` and ``.languages.md``; and rows of
+``out/results.json``: error rates in percent with their bootstrap confidence interval over ``resample`` (utterances, or the
+speakers), tokens and bits for a second of speech, real-time factor, parameters in millions, seconds of the training.
+``model.search`` (``conf/search/*.yaml``) replaces the search with which the recognisers were saved. A system that needs more
+than its folder is ``systems.x={folder: ..., search: ..., fields: ..., cuts: {test: ...}}`` (``tasks.recognition.System``).
+``normaliser`` (``conf/text/normalisation.yaml``) spells both sides before they are compared; ``symbols=phones`` scores phones.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from typing import Any
-
-import torch
+from typing import Any, Literal
 
 from speechunits import store
 from speechunits.config import build
 from speechunits.data.cuts import open_cuts
-from speechunits.data.fields.audio_field import AudioField
-from speechunits.data.fields.text_field import TextField
-from speechunits.decode.fusion import check_text
-from speechunits.errors import UserError
+from speechunits.errors import UserError, some
 from speechunits.metrics.wer import WER
 from speechunits.part import Tree
 from speechunits.provenance import provenance
-from speechunits.recipe import log_to, main, usable_device
+from speechunits.recipe import MARK, log_to, main, usable_device
 from speechunits.report.results import markdown_table, write_results
-from speechunits.tasks.recogniser import Recogniser
-from speechunits.units.feature_pass import FeaturePass
+from speechunits.report.scores import score
+from speechunits.tasks.recognition import Recognition, read_system
 
 log = logging.getLogger("speechunits.recognise")
 
 
 def recognise(
     out: str,
-    systems: dict[str, str],
-    cuts: dict[str, str],
+    systems: dict[str, Any],
+    cuts: dict[str, Any] | None = None,
+    normaliser: Tree | None = None,
+    symbols: Literal["words", "phones"] = "words",
+    resample: Literal["utterances", "speakers"] = "utterances",
     max_seconds: float = 60.0,
     num_workers: int = 0,
     device: str = "cpu",
@@ -43,37 +44,36 @@ def recognise(
     """Recognise every split with every system; see the module's text."""
     log_to(f"{out}/recognise.log")
     place = usable_device(device)
-    models = {name: store.restore(folder, place, expect=Recogniser) for name, folder in systems.items()}
-    if model is not None:
-        if model.keys() != {"search"}:
-            raise UserError(f"model: {', '.join(model)}: of a finished recogniser only model.search can be replaced")
-        for each in models.values():
-            each.search = build(model["search"], at="model.search")
-            check_text(each.search, each.text.fingerprint)
-            each.to(place)
-    fields = {"audio": AudioField(), "transcript": TextField()}
-    passes = {
-        split: FeaturePass(open_cuts(path), fields, max_seconds, 0.0, 1.0, num_workers, place, rank=0, ranks=1)
-        for split, path in cuts.items()
-    }
+    spell = None if normaliser is None else build(normaliser, at="normaliser")
+    known = {name: read_system(name, node) for name, node in systems.items()}
+    splits = {name: {**(cuts or {}), **(system.cuts or {})} for name, system in known.items()}
+    if without := [name for name, found in splits.items() if not found]:
+        raise UserError(f"cuts: there is no split for {some(without)}; give cuts.test=... or systems.{without[0]}.cuts")
+    if model is not None and model.keys() != {"search"}:
+        raise UserError(f"model: {', '.join(model)}: of a finished recogniser only model.search can be replaced")
+    models = {name: system.restore(place, (model or {}).get("search")) for name, system in known.items()}
+    runs: dict[tuple[str, str], Recognition] = {}  # all are opened before the first one runs
+    for name, recogniser in models.items():
+        for split, paths in splits[name].items():
+            corpus = open_cuts(paths)
+            fields = known[name].batch_fields(recogniser, corpus)
+            runs[name, split] = Recognition(recogniser, corpus, fields, max_seconds, num_workers, place)
     rows: list[dict[str, Any]] = []
-    for system, recogniser in models.items():
-        for split, batches in passes.items():
-            measure, lines = WER(), {}
-            for _, batch in batches():
-                with torch.inference_mode():
-                    heard = recogniser.predict(batch)
-                measure.update(heard, batch)
-                for name, said, text in zip(batch["ids"], batch["transcript"], heard["text"], strict=True):
-                    lines[name] = json.dumps({"id": name, "said": said, "heard": text}, ensure_ascii=False) + "\n"
-            if batches.bad:
-                why = "; ".join(f"{name}: {reason}" for name, reason in list(batches.bad.items())[:3])
-                raise UserError(f"{len(batches.bad)} cuts of {split} cannot be read ({why}); leave them out")
-            store.write_text(f"{out}/{system}-{split}.jsonl", "".join(lines[name] for name in sorted(lines)))
-            about = {"system": system, "split": split, "utterances": len(lines)}
-            rows += [{**about, "metric": name, "value": value} for name, value in measure.compute().items()]
+    for (name, split), run in runs.items():
+        about, measure = {"system": name, "split": split}, WER(symbols=symbols, normaliser=spell)
+        readings = run.read()
+        if strange := run.unwritable(readings, measure.spelled):
+            log.warning(
+                "%s on %s: %d of %d references have symbols that it cannot write: %s",
+                *(name, split, len(strange), len(readings), some(strange)),
+            )
+        rows += score(readings, measure, about, out, resample)
+        mark = known[name].trained_in / MARK
+        costs = run.figures() | {"parameters": sum(p.numel() for p in models[name].parameters()) / 1e6}
+        costs |= {"train_seconds": store.read_json(mark)["seconds"]} if mark.is_file() else {}
+        rows += [{**about, "metric": metric, "value": value} for metric, value in costs.items()]
     write_results(f"{out}/results.json", rows, provenance())
-    for split in cuts:
+    for split in dict.fromkeys(split for _, split in runs):
         print(f"{split}:\n{markdown_table({'rows': rows}, split=split)}", end="")
     return {"rows": len(rows)}
 

@@ -67,6 +67,9 @@ def test_other_pieces_in_each_epoch_of_a_training(tmp_path: Path) -> None:
     drawn = [field.draw(cut, draws([cut.id], seed=3, epoch=epoch)) for epoch in range(8)]
     assert {pieces.decode(ids) for ids in drawn} == {"the cat and the hat"} and len({len(ids) for ids in drawn}) > 1
     assert field.draw(cut, draws([cut.id], seed=3, epoch=5)).equal(drawn[5])
+    data = BatchDataset(open_cuts(tmp_path / "a.jsonl.gz"), {"text": field}, seed=3)
+    assert data[Planned(5, (0,))].batch["text"].data[0].equal(drawn[5])
+    assert data[Planned(-1, (0,))].batch["text"].data[0].equal(pieces.encode("the cat and the hat"))  # validation
     plain = TextField(tokenizer=pieces)
     assert plain.draw(cut, draws([cut.id])).equal(plain.load(cut)) and field.load(cut).equal(plain.load(cut))
     with pytest.raises(ValueError, match="sampling: a Characters has one way to write a text"):
