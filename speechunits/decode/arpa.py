@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import math
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +17,7 @@ Level = dict[Gram, tuple[float, float]]  # n-gram -> log10 of its probability, l
 
 
 def read_arpa(path: str | Path) -> list[Level]:
-    """The n-grams of each order, unigrams first (the format of SRILM's ngram-format(5), KenLM and kaldilm).
+    """The n-grams of each order, unigrams first (the format of SRILM's ngram-format(5), KenLM and kaldilm); ``.gz`` too.
 
     Raises:
         UserError: it is no ARPA file, is cut off, or has another number of n-grams than it says.
@@ -23,13 +25,17 @@ def read_arpa(path: str | Path) -> list[Level]:
     try:
         lines = _numbered(path)
         said = _counts(path, lines)
-        return [_level(path, lines, order, count) for order, count in enumerate(said, 1)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); give an ARPA file as plain text") from error
+        ends = [*(f"\\{order}-grams:" for order in range(2, len(said) + 1)), "\\end\\"]
+        return [_level(path, lines, order, *each) for order, each in enumerate(zip(said, ends, strict=True), 1)]
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}); give an ARPA file, as plain text or whole as .gz"
+        ) from error
 
 
 def _numbered(path: str | Path) -> Iterator[tuple[int, str]]:
-    with open(path, encoding="utf-8") as file:
+    opener = gzip.open if str(path).endswith(".gz") else open
+    with opener(path, "rt", encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             if line := line.strip():
                 yield number, line
@@ -54,7 +60,7 @@ def _counts(path: str | Path, lines: Iterator[tuple[int, str]]) -> list[int]:
     raise UserError(f"{path}: ends before \\1-grams:; write the file again")
 
 
-def _level(path: str | Path, lines: Iterator[tuple[int, str]], order: int, count: int) -> Level:
+def _level(path: str | Path, lines: Iterator[tuple[int, str]], order: int, count: int, end: str) -> Level:
     level: Level = {}
     for number, line in lines:
         if line.startswith("\\"):
@@ -62,13 +68,16 @@ def _level(path: str | Path, lines: Iterator[tuple[int, str]], order: int, count
                 raise UserError(
                     f"{path}:{number}: {len(level)} {order}-grams, and its head says {count}; write it again"
                 )
+            if line != end:
+                raise UserError(f"{path}:{number}: '{line[:40]}' where {end} should stand; write the file again")
             return level
         entry = line.split()
         try:
             numbers = [float(entry[0]), *map(float, entry[order + 1 :])]
         except ValueError:
             numbers = []
-        if len(entry) - order not in (1, 2) or len(numbers) != len(entry) - order or math.isnan(sum(numbers)):
+        whole = len(numbers) in (1, 2) and len(entry) == order + len(numbers)
+        if not whole or not numbers[0] <= 0 or math.isnan(sum(numbers)):
             raise UserError(
                 f"{path}:{number}: '{line[:40]}' is no {order}-gram with its logarithms; write the file again"
             )
