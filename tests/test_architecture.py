@@ -35,6 +35,7 @@ DOORS = {
     "transformers": ("speechunits/nn/hf.py",),
     "huggingface_hub": ("speechunits/nn/hf.py",),
     "k2": ("speechunits/nn/k2.py",),
+    **dict.fromkeys(("kaldifst", "kaldi_decoder"), ("speechunits/decode/kaldi.py",)),
     "lhotse": ("speechunits/data/",),
     "omegaconf": ("speechunits/config.py",),
     "sentencepiece": ("speechunits/text/", "speechunits/units/"),
@@ -46,7 +47,7 @@ DOORS = {
     "sklearn": (),
 }
 # Optional or slow packages: imported inside the function that needs them.
-ONLY_WHEN_USED = ("k2", "transformers", "huggingface_hub", "joblib", *TRACKERS)
+ONLY_WHEN_USED = ("k2", "kaldifst", "kaldi_decoder", "transformers", "huggingface_hub", "joblib", *TRACKERS)
 
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "misc", "manager"}
 
