@@ -58,12 +58,14 @@ class Fusion(nn.Module):
 
 
 def check_text(search: Search, fingerprint: str) -> None:
-    """See that the language models of a search were fitted with the text tokenizer of that fingerprint.
+    """See that the language models and graphs of a search were made with the text tokenizer of that fingerprint.
 
     Raises:
         UserError: one was not.
     """
     for part in search.modules() if isinstance(search, nn.Module) else ():
+        if hasattr(part, "check_text"):
+            part.check_text(fingerprint)
         lm = part.lm if isinstance(part, Fusion) else None
         if lm is not None and lm.text != fingerprint:
             raise UserError(

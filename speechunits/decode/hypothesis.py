@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -21,12 +21,21 @@ class Hypothesis:
         spans: (N, 2) int64, first frame of each symbol and the frame after its last, of what the head was given; None where
             the head has no frames (an attention decoder alone).
         confidence: (N,) float32 in [0, 1], how sure the model is of each symbol; None where the search does not say.
+        words: of a search through a lexicon, whose symbols may be no spelling (phones): each with the numbers of its first
+            symbol and of the one behind its last; None of any other search.
     """
 
     ids: Tensor
     score: float = 0.0
     spans: Tensor | None = None
     confidence: Tensor | None = None
+    words: tuple[tuple[str, int, int], ...] | None = None
+
+    def text(self, tokenizer: Any) -> str:
+        """Its words if it knows them, else its symbols as ``tokenizer`` reads them."""
+        if self.words is None:
+            return tokenizer.decode(self.ids)
+        return " ".join(word for word, _, _ in self.words)
 
 
 class Search(Protocol):

@@ -27,7 +27,7 @@ class Word:
 
 
 def words(found: Hypothesis, decode: Callable[[Tensor], str], edges: Tensor) -> list[Word]:
-    """The words of ``decode(found.ids)``, which white space parts.
+    """The words that the search found, else those of ``decode(found.ids)``, which white space parts.
 
     A symbol belongs to the words that it begins or changes when it is added to those before it; one that is white space
     alone belongs to none.
@@ -36,9 +36,9 @@ def words(found: Hypothesis, decode: Callable[[Tensor], str], edges: Tensor) -> 
         decode: the tokenizer's.
         edges: (T + 1,) seconds at which the frames of the spans begin, and at which the last one ends.
     """
-    of: list[list[int]] = []  # symbols of each word
-    before: list[str] = []
-    for i in range(len(found.ids)):
+    of = [list(range(first, behind)) for _, first, behind in found.words or ()]  # symbols of each word
+    before = [word for word, _, _ in found.words or ()]
+    for i in range(len(found.ids)) if found.words is None else ():
         now = decode(found.ids[: i + 1]).split()
         of = of[: len(now)] + [[] for _ in range(len(now) - len(of))]
         for k, word in enumerate(now):

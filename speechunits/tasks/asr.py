@@ -93,7 +93,7 @@ class ASR(nn.Module):
     def predict(self, batch: Batch) -> dict[str, Any]:
         """``text``: B strings; ``hypotheses``: of each utterance, the best first."""
         found = self.search(dict(self.heads.items()), self.hear(batch))
-        return {"text": [self.text.decode(each[0].ids) for each in found], "hypotheses": found}
+        return {"text": [each[0].text(self.text) for each in found], "hypotheses": found}
 
     def edges(self, batch: Batch) -> Tensor | None:
         """(B, T + 1) float64 seconds at which the frames that heads are given begin, and the last one ends, from the beginning

@@ -122,7 +122,7 @@ class Recogniser(nn.Module):
     def predict(self, batch: Batch) -> dict[str, Any]:
         """``text``: B strings; ``hypotheses``: of each utterance, the best first."""
         found = self.search(dict(self.heads.items()), dict.fromkeys(self.heads, self.hear(batch)))
-        return {"text": [self.text.decode(each[0].ids) for each in found], "hypotheses": found}
+        return {"text": [each[0].text(self.text) for each in found], "hypotheses": found}
 
     def edges(self, batch: Batch) -> Tensor:
         """(B, T + 1) float64 seconds at which the frames that heads are given begin, and the last one ends."""

@@ -33,6 +33,14 @@ def test_subwords() -> None:
     assert [(w.start, w.end) for w in found] == [(0, 0.25), (0.25, 0.75), (1.0, 1.25), (1.25, 1.5), (1.25, 1.5)]
 
 
+def test_words_of_a_lexicon_need_no_decoding() -> None:
+    """As ``Lattice`` gives them: symbols 0 and 1 say "a", 3 says "b", 2 stands between."""
+    spans = torch.tensor([[0, 1], [2, 3], [3, 4], [6, 8]])
+    sure = torch.tensor([0.5, 0.75, 1.0, 0.25])
+    found = Hypothesis(torch.arange(4), 0.0, spans, sure, (("a", 0, 2), ("b", 3, 4)))
+    assert words(found, pieces, EDGES) == [Word("a", 0.0, 0.75, 0.5), Word("b", 1.5, 2.0, 0.25)]
+
+
 def test_without_times_and_without_words() -> None:
     text = Characters(" ab")
     assert words(Hypothesis(text.encode("a b")), text.decode, EDGES) == [
