@@ -1,5 +1,6 @@
 """Measure mean and variance of features over a corpus (global CMVN): python -m recipes.fit_norm out=exp/cmvn
-features.source._target_=speechunits.frontends.log_mel.LogMel features.source.normalize=none cuts=train.jsonl.gz
+features._target_=speechunits.units.features.Features features.source._target_=speechunits.frontends.log_mel.LogMel
+features.source.normalize=none cuts=train.jsonl.gz
 
 Writes ``out/norm``, which an input takes as ``norm: {_target_: speechunits.store.restore, folder: exp/cmvn/norm}``.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 
 from torch import Tensor, nn
 
@@ -40,11 +41,10 @@ class InfusedInput(nn.Module):
         self.input, self.features = fill(input, streams=streams), fill(features, streams=streams)
         self.infusion = fill(infusion, dim=self.input.dim, dim_in=self.features.dim)
         self.dim, self.hop = self.input.dim, self.input.hop
-        hops = self.hop, self.features.hop
-        if not self.infusion.any_rate and (max(hops) / min(hops)).denominator != 1:  # type: ignore[type-var, operator, union-attr]
+        if not self.infusion.any_rate and not _meet(self.hop, self.features.hop):  # type: ignore[arg-type]
             raise ValueError(
-                f"input gives a frame every {hops[0]} s and features one every {hops[1]} s, in no integer ratio: subsample one "
-                "of them, or take CrossAttention as infusion"
+                f"input gives a frame every {self.hop} s and features one every {self.features.hop} s, in no integer ratio: "
+                "subsample one of them, or take CrossAttention as infusion"
             )
 
     @property
@@ -64,3 +64,8 @@ class InfusedInput(nn.Module):
         """-> (B, T, dim). ``draws``: hide and distort by these draws, each of the two by its own; None = nothing."""
         x, y = self.input(batch, draws), self.features(batch, None if draws is None else draws.scoped("features"))
         return self.infusion(x, y)  # type: ignore[no-any-return]
+
+
+def _meet(one: Fraction | None, other: Fraction | None) -> bool:
+    """Whether ``Seq.at`` can take one rate to the other; what is not tied to time meets nothing."""
+    return bool(one and other and (max(one, other) / min(one, other)).denominator == 1)

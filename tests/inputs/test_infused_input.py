@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from speechunits.config import build, check_build
+from speechunits.stream import Stream
 from tests.inputs.toy import AUGMENT, CONV1D, CONV2D, MEL, STREAMS, batch, check_input, check_saved
 
 ADDED = {"_target_": "speechunits.inputs.framewise_addition.FramewiseAddition"}
@@ -44,6 +45,14 @@ def test_both_hide_by_draws_of_their_own() -> None:
     one["features"] = one["more"] = one["features"].with_data(torch.ones_like(one["features"].data))
     heard = made(one, one["draws"]).data
     assert set(heard.unique().tolist()) == {0.0, 1.0, 2.0}, "somewhere one of the two is hidden, and not the other"
+
+
+@pytest.mark.parametrize(("infusion", "wrong"), [(ADDED, True), (ATTENDED, False)])
+def test_merged_units_have_no_rate_to_meet(infusion: dict[str, Any], wrong: bool) -> None:
+    units = {"_target_": "speechunits.inputs.unit_input.UnitInput", "dim": 4}
+    streams = {"units": Stream(None, (5,), "km+dedup")}
+    found = check_build(tree(infusion, features=units), at="model.input", streams=streams)
+    assert len(found) == wrong and all("features one every None s, in no integer ratio" in each for each in found)
 
 
 @pytest.mark.parametrize(("infusion", "wrong"), [(ADDED, True), (ATTENDED, False)])
