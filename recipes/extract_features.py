@@ -3,7 +3,8 @@ features.source.folder=exp/hubert/encoder features.read=layer:9 cuts.train=train
 
 For each named manifest ``out/<name>.jsonl.gz``: the same cuts with the vectors of one layer (``Features``), or of several
 (``LayerFeatures``), in float16 as a lhotse TemporalArray under ``custom[field]``, and ``.meta.json`` with hop, shape and
-fingerprint. Everything else is as in ``recipes.extract_units``; while parts are joined, twice the space is needed.
+fingerprint. ``out/features`` is what made them, for ``speechunits transcribe --features``. Everything else is as in
+``recipes.extract_units``; while parts are joined, twice the space is needed.
 """
 
 from __future__ import annotations
@@ -34,13 +35,16 @@ def extract_features(
     ranks.join(place)
     made = build_features(features).eval()
     encoder, name = getattr(made.source, "fingerprint", None), store.identity(made)
+    parents = [encoder] if encoder else []
+    if ranks.first_process():
+        store.save(made, f"{out}/features", derived_from=parents, kind="features")
     writer = partial(
         FeatureWriter,
         hop=made.hop,
         shape=made.shape,
         fingerprint=name,
         field=field,
-        derived_from=[encoder] if encoder else [],
+        derived_from=parents,
     )
     figures = extract(out, cuts, made.to(place), writer, field, max_seconds, num_workers, place)
     return {"fingerprint": name, **figures}

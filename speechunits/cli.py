@@ -62,8 +62,9 @@ def transcribe(args: argparse.Namespace) -> None:
     """What is said in audio files of any length, as text, subtitles with times, or JSON with the times of every word.
 
     MODEL is the asr/ or recogniser/ folder of a training. A model of units needs the --tokenizer that made them, and
-    --subwords where they were joined. Long files are heard in overlapping windows. Files that cannot be read are listed at
-    the end; with --out DIR each file's text is written there as NAME.FORMAT.
+    --subwords where they were joined; one of stored features needs the --features that were stored. Long files are heard in
+    overlapping windows. Files that cannot be read are listed at the end; with --out DIR each file's text is written there as
+    NAME.FORMAT.
     """
     from speechunits.config import load
     from speechunits.data.audio_windows import audio_windows
@@ -71,6 +72,7 @@ def transcribe(args: argparse.Namespace) -> None:
     from speechunits.tasks.listening import Listening
     from speechunits.tasks.subtitles import FORMATS
     from speechunits.tasks.transcriber import Transcriber
+    from speechunits.units.features import Features
     from speechunits.units.tokenizer import UnitTokenizer
 
     device = usable_device(args.device)
@@ -81,7 +83,8 @@ def transcribe(args: argparse.Namespace) -> None:
             f"{args.model}: holds a {type(model).__name__}, which writes no text; give an asr/ or recogniser/"
         )
     tokenizer = UnitTokenizer.load(args.tokenizer, device) if args.tokenizer else None
-    listen = Listening(model, tokenizer, [store.restore(folder) for folder in args.subwords])
+    features = store.restore(args.features, device, Features) if args.features else None
+    listen = Listening(model, tokenizer, [store.restore(folder) for folder in args.subwords], features)
     transcribe_windows = Transcriber(model, listen)
     places = [Path(args.out) / f"{Path(path).stem}.{args.format}" for path in args.audio] if args.out else []
     if len(set(places)) < len(places):
@@ -202,6 +205,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--out", help="folder for NAME.FORMAT of each file; else to the terminal")
     sub.add_argument("--tokenizer", help="folder of the UnitTokenizer, where the model reads units")
     sub.add_argument("--subwords", action="append", default=[], help="folder of subwords of units (fit_unit_bpe)")
+    sub.add_argument("--features", help="folder features/ of extract_features, where the model reads stored features")
     sub.add_argument("--search", help="YAML of another search (conf/search)")
     sub.add_argument("--window", type=float, default=30.0, help="seconds that are heard at once")
     sub.add_argument("--overlap", type=float, default=5.0, help="seconds that a window shares with the next")

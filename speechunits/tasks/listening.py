@@ -8,30 +8,48 @@ import torch
 from torch import nn
 
 from speechunits.errors import UserError
+from speechunits.inputs.feature_input import FeatureInput
 from speechunits.protocols import Batch, Recognises
 from speechunits.seq import Seq
 from speechunits.stream import Stream
 from speechunits.units.dedup import Dedup
+from speechunits.units.features import Features
 from speechunits.units.tokenizer import UnitTokenizer
 from speechunits.units.units import Units
 
 
 class Listening:
-    """What a recogniser of audio or of units is given of a waveform: itself, or its units after the steps of training.
+    """What a recogniser of audio, features or units is given of a waveform: itself, its vectors, its units after the steps of
+    training.
 
     Args:
         model: whose ``labels`` say what it reads.
         tokenizer: of the units, where it reads units.
         subwords: further models of units (``UnitBPE``), in the order of training.
+        features: where it reads stored features, what made them.
 
     Raises:
-        UserError: it reads units and there is no tokenizer, or one of other units; or it reads something else than both.
+        UserError: it reads units or features and what makes them is not given, or others; or it reads something else.
     """
 
     def __init__(
-        self, model: Recognises, tokenizer: UnitTokenizer | None = None, subwords: Sequence[nn.Module] = ()
+        self,
+        model: Recognises,
+        tokenizer: UnitTokenizer | None = None,
+        subwords: Sequence[nn.Module] = (),
+        features: Features | None = None,
     ) -> None:
         wanted = {name: print_ for name, print_ in model.labels.items() if name != "text"}
+        self.features, self.features_field = features, ""
+        if features is not None:
+            made = str(features.fingerprint)
+            if made not in wanted.values():
+                there = ", ".join(f"{name} of {print_}" for name, print_ in wanted.items()) or "audio alone"
+                raise UserError(
+                    f"the model reads {there}, and the features that were given are {made}; give those of its training"
+                )
+            self.features_field = next(name for name, print_ in wanted.items() if print_ == made)
+            del wanted[self.features_field]
         if len(wanted) > 1:
             raise UserError(
                 f"the model reads {', '.join(wanted)}, which are made by recipes and not here; use recognise"
@@ -44,6 +62,11 @@ class Listening:
             return
         fingerprint = str(wanted[self.field])
         if tokenizer is None:
+            inputs = model.modules() if isinstance(model, nn.Module) else ()
+            if any(isinstance(part, FeatureInput) and part.field == self.field for part in inputs):
+                raise UserError(
+                    f"the model reads the features {fingerprint}; give the folder features/ of their extraction"
+                )
             raise UserError(f"the model reads units of the tokenizer {fingerprint.split('+')[0]}; give its folder")
         rest = list(subwords)
         self.steps = [Dedup() if name == "dedup" or not rest else rest.pop(0) for name in fingerprint.split("+")[1:]]
@@ -59,10 +82,13 @@ class Listening:
     @torch.inference_mode()
     def __call__(self, audio: Seq) -> Batch:
         """(1, S) -> a batch of one."""
+        heard: dict[str, Seq] = {"audio": audio}
+        if self.features is not None:
+            heard[self.features_field] = self.features(audio)
         if self.tokenizer is None:
-            return {"audio": audio}
+            return heard
         units = Units(self.tokenizer.codes(audio), self.tokenizer.vocab, self.tokenizer.fingerprint)
         for step in self.steps:
             units = step(units)
         ids = units.ids if len(units.vocab) > 1 else units.ids.with_data(units.ids.data[..., 0])
-        return {self.field: ids, **({} if units.durations is None else {"durations": units.durations})}
+        return {**heard, self.field: ids, **({} if units.durations is None else {"durations": units.durations})}

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from speechunits import store
+from speechunits.config import build
+from speechunits.data.read_audio import read_audio
 from speechunits.seq import pad
 from speechunits.stream import Stream
 from speechunits.units.dedup import Dedup
@@ -66,6 +68,30 @@ def test_units_are_made_and_joined_as_in_training(
     bpe: UnitBPE = store.restore(subwords)
     batch = {"units": pad([bpe.encode(merged)], None)}
     assert found["text"] == store.restore(model).predict(batch)["text"][0]
+
+
+@pytest.mark.parametrize("infused", [False, True])
+def test_features_are_made_as_those_that_were_stored(speechunits: Any, infused: bool, tmp_path: Path):
+    vectors = {"_target_": "speechunits.units.features.Features", "source": FILTERBANK["frontend"]}
+    name = store.save(build(vectors), tmp_path / "features", kind="features")
+    heard = {"_target_": "speechunits.inputs.feature_input.FeatureInput"}
+    added = {"_target_": "speechunits.inputs.framewise_addition.FramewiseAddition"}
+    both = {"_target_": "speechunits.inputs.infused_input.InfusedInput", "input": FILTERBANK, "infusion": added}
+    model = hears({**both, "features": heard} if infused else heard, {"features": Stream("1/25", (), name, (80,))})  # type: ignore[arg-type]
+    store.save(model, tmp_path / "asr", kind="asr")
+    wave(tmp_path / "a.wav", 3.0)
+    code, text, error = speechunits(
+        "transcribe", tmp_path / "asr", tmp_path / "a.wav", "--features", tmp_path / "features"
+    )
+    assert code == 0, error
+    audio = read_audio(tmp_path / "a.wav")
+    batch = {"audio": audio, "features": store.restore(tmp_path / "features")(audio)}
+    assert text.strip() == model.predict(batch)["text"][0] != ""
+    code, _, error = speechunits("transcribe", tmp_path / "asr", tmp_path / "a.wav")
+    assert code == 2 and f"the model reads the features {name}; give the folder features/" in error
+    other = store.save(build({**vectors, "every": 2}), tmp_path / "other", kind="features")
+    code, _, error = speechunits("transcribe", tmp_path / "asr", tmp_path / "a.wav", "--features", tmp_path / "other")
+    assert code == 2 and f"reads features of {name}, and the features that were given are {other}" in error
 
 
 def test_what_does_not_fit_is_said(

@@ -44,6 +44,8 @@ def test_stored_vectors_are_the_encoders(corpus: Corpus, encoder: Path, tmp_path
     assert cuts.streams == {"features": Stream(features.hop, (), mark["fingerprint"], (32,))}
     assert mark["train"] == {"cuts": 10, "unreadable": 0}
     assert set(mark["made_from"].values()) == {store.read_meta(encoder)["fingerprint"]}
+    made = store.restore(tmp_path / "out" / "features", expect=Features)
+    assert made.fingerprint == mark["fingerprint"] and (made.read, made.shape) == ("layer:2", (32,))
 
 
 def test_several_layers_and_an_input_that_reads_them(corpus: Corpus, encoder: Path, tmp_path: Path) -> None:
