@@ -152,6 +152,29 @@ def test_every_parameter_learns(predictor: str, sum: str) -> None:
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) and bool(p.grad.any()) for p in head.parameters())
 
 
+@pytest.mark.parametrize("sum", [partial(FullSum), partial(PrunedSum, 3, warm=10)])
+def test_it_learns_texts_by_heart(sum: partial[nn.Module]) -> None:
+    """Said back by the likeliest symbol of each step, through what searches call."""
+    torch.manual_seed(0)
+    head = Transducer(partial(RecurrentPredictor, 12), 12, sum, dim=DIM, vocab=(VOCAB,))
+    x, said = frames(5, 3).to(torch.float32), text([4, 4, 0, 1], [2])
+    optimizer = torch.optim.Adam(head.parameters(), 0.03)
+    for step in range(60):
+        optimizer.zero_grad()
+        loss(head(x, said)).backward()
+        optimizer.step()
+        if isinstance(head.loss, PrunedSum):
+            head.loss.on_step(step + 1, head)
+    for row, symbols in zip(unpad(x), unpad(said), strict=True):
+        out, state = head.advance(head.begin(1, "cpu"), torch.tensor([head.blank]))
+        found: list[int] = []
+        for frame in row:
+            while (best := int(head.join(frame[None], out).argmax())) != head.blank and len(found) < 9:
+                found.append(best)
+                out, state = head.advance(state, torch.tensor([best]))
+        assert found == symbols.tolist()
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("sum", SUMS)
 def test_impossible_pairs_are_counted_and_left_out(sum: str, dtype: torch.dtype) -> None:
