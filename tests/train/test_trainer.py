@@ -61,6 +61,7 @@ TASK = {
 
 
 def trainer(folder: Path, monkeypatch: pytest.MonkeyPatch, env: dict[str, str], **options: int) -> Trainer:
+    monkeypatch.delenv("MASTER_PORT", raising=False)  # of processes that met in a test before this one
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     return build_trainer(1, accelerator="cpu", folder=folder, **options)  # type: ignore[arg-type]
