@@ -6,7 +6,8 @@ For every system, a folder of a recogniser or of an ASR, and every split: ``out/
 speakers), tokens and bits for a second of speech, real-time factor, parameters in millions, seconds of the training.
 ``model.search`` (``conf/search/*.yaml``) replaces the search with which the recognisers were saved. A system that needs more
 than its folder is ``systems.x={folder: ..., search: ..., fields: ..., cuts: {test: ...}}`` (``tasks.recognition.System``).
-``normaliser`` (``conf/text/normalisation.yaml``) spells both sides before they are compared; ``symbols=phones`` scores phones.
+``normaliser`` (``conf/text/normalisation.yaml``) spells both sides before they are compared; ``symbols=phones`` scores phones;
+``constant`` adds the error rate of the best constant output, which a system must leave behind that hears anything.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from speechunits import store
 from speechunits.config import build
 from speechunits.data.cuts import open_cuts
 from speechunits.errors import UserError, some
+from speechunits.metrics.best_constant import best_constant
 from speechunits.metrics.wer import WER
 from speechunits.part import Tree
 from speechunits.provenance import provenance
@@ -39,6 +41,7 @@ def recognise(
     max_seconds: float = 60.0,
     num_workers: int = 0,
     device: str = "cpu",
+    constant: bool = False,
     model: Tree | None = None,
 ) -> dict[str, Any]:
     """Recognise every split with every system; see the module's text."""
@@ -59,6 +62,7 @@ def recognise(
             fields = known[name].batch_fields(recogniser, corpus)
             runs[name, split] = Recognition(recogniser, corpus, fields, max_seconds, num_workers, place)
     rows: list[dict[str, Any]] = []
+    references: dict[str, list[str]] = {}
     for (name, split), run in runs.items():
         about, measure = {"system": name, "split": split}, WER(symbols=symbols, normaliser=spell)
         readings = run.read()
@@ -67,11 +71,16 @@ def recognise(
                 "%s on %s: %d of %d references have symbols that it cannot write: %s",
                 *(name, split, len(strange), len(readings), some(strange)),
             )
+        references[split] = [measure.spelled(reading.said, reading.language) for reading in readings]
         rows += score(readings, measure, about, out, resample)
         mark = known[name].trained_in / MARK
         costs = run.figures() | {"parameters": sum(p.numel() for p in models[name].parameters()) / 1e6}
         costs |= {"train_seconds": store.read_json(mark)["seconds"]} if mark.is_file() else {}
         rows += [{**about, "metric": metric, "value": value} for metric, value in costs.items()]
+    for split, said in references.items() if constant else ():
+        text, rate = best_constant(said)
+        log.info("%s: the best constant output is '%s'", split, text)
+        rows.append({"system": "constant", "split": split, "metric": "wer", "value": rate})
     write_results(f"{out}/results.json", rows, provenance())
     for split in dict.fromkeys(split for _, split in runs):
         print(f"{split}:\n{markdown_table({'rows': rows}, split=split)}", end="")

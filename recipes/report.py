@@ -3,8 +3,8 @@
 Merges result files into ``exp``/results.json and writes the self-contained ``exp``/report.html. ``runs`` names
 training folders by system, ``tokenizers`` tokenizer folders; ``examples`` (``cuts``, ``count`` ...) says which
 utterances to show and to count units over; ``claims`` (``better``, ``than``, ``metric``, ``margin`` ...) are checked;
-``stages`` are folders of finished recipes, whose times are shown. What is left out does not appear. All paths but
-``out`` and ``exp`` are relative to ``exp``.
+``recognition`` is the result file of ``recognise``; ``stages`` are folders of finished recipes, whose times are shown.
+What is left out does not appear. All paths but ``out`` and ``exp`` are relative to ``exp``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from speechunits.recipe import main
 from speechunits.report import sections
 from speechunits.report.canvas import colours
 from speechunits.report.page import page, write_page
-from speechunits.report.results import markdown_table, merge_results
+from speechunits.report.results import markdown_table, merge_results, read_results
 from speechunits.units.tokenizer import UnitTokenizer
 
 
@@ -33,6 +33,7 @@ def report(
     tokenizers: dict[str, str] | None = None,
     examples: dict[str, Any] | None = None,
     claims: list[dict[str, Any]] | None = None,
+    recognition: str | None = None,
     stages: list[str] | None = None,
     split: str = "test",
     log_steps: bool = False,
@@ -42,7 +43,8 @@ def report(
     wanted = build([{"_target_": "speechunits.report.claim.Claim", **claim} for claim in claims or []])
     merged = merge_results([top / path for path in results])
     trainings = {system: top / run for system, run in (runs or {}).items()}
-    merged["rows"] += sections.training_rows(trainings, split)
+    efforts = sections.training_rows(trainings, split)
+    merged["rows"] += efforts
     table = markdown_table(merged, split=split)
     encoders = {system: UnitTokenizer.load(top / folder) for system, folder in (tokenizers or {}).items()}
     colour = colours([*(row["system"] for row in merged["rows"]), *(runs or {}), *encoders])
@@ -52,6 +54,10 @@ def report(
         sections.training_section(trainings, colour, log_steps),
         sections.layers_section(merged, colour),
     ]
+    if recognition is not None:
+        shown.append(sections.recognition_section(read_results(top / recognition)))
+        merged = merge_results([top / path for path in [*results, recognition]])
+        merged["rows"] += efforts
     if examples is not None:
         chosen = {**examples, **({"cuts": str(top / examples["cuts"])} if "cuts" in examples else {})}
         look = build({"_target_": "speechunits.report.examples.Examples", **chosen})

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The whole job on a synthesised corpus: corpus, MFCC units, HuBERT twice, units, DinoSR, measures, report.
+# The whole job on a synthesised corpus: corpus, MFCC units, HuBERT twice, units, DinoSR, measures, recognition, report.
 #   egs/demo/run.sh            23 minutes on two cores         -> exp/demo/report.html
 #   egs/demo/run.sh --quick    five minutes, smaller corpus     -> exp/demo-quick/report.html
 #   egs/demo/run.sh --long     hours, the better figures       -> exp/demo-long/report.html
-# Options: --stage N --stop-stage M (0 to 9), --exp DIR, and any key=value for the three trainings (optimizer.lr=1e-3).
+# Options: --stage N --stop-stage M (0 to 10), --exp DIR, and any key=value for the three pre-trainings (optimizer.lr=1e-3).
 # Every stage is taken up where it stopped; delete its folder to make it anew.
 
-name=demo stages=9 size=default
+name=demo stages=10 size=default
 option() { case $1 in --quick|--long) size=${1#--} shifted=1 ;; *) return 1 ;; esac; }
 cd "$(dirname "$0")/../.." && . tools/stages.sh
 begin "$@"
@@ -20,6 +20,13 @@ corpus=$exp/corpus more=() measure=()
 pretrain() {
   recipe train "conf/system/$1.yaml" conf/size/demo.yaml $here/train.yaml "${more[@]}" out="$2" \
     data.train="$3" data.valid="$4" trainer.max_steps="$5" "${@:6}" "${overrides[@]}"
+}
+
+# asr INPUT ...: a recogniser of the words, from any input
+asr() {
+  recipe train "$here/asr/$1.yaml" out="$exp/asr/$1" data.train="$exp/asr/cuts/train.jsonl.gz" \
+    data.valid="$exp/asr/cuts/valid.jsonl.gz" data.fields.text.tokenizer.folder="$exp/asr/text/text" trainer.max_steps=$steps_asr \
+    schedule.warmup=$((steps_asr / 10)) "${@:2}"
 }
 
 if stage 0 "synthesise the corpus"; then
@@ -72,7 +79,21 @@ if stage 8 "measure MFCC, random weights and all trained systems on unseen speak
     systems.dinosr.source.folder="$exp/dinosr/encoder"
   done_stage
 fi
-if stage 9 "report"; then
+if stage 9 "recognisers that hear units, subwords of units, filterbanks and features"; then
+  recipe fit_text conf/text/bpe.yaml out="$exp/asr/text" cuts="$corpus/speech/cuts_train_en.jsonl.gz" tokenizer.size=$pieces
+  recipe fit_unit_bpe conf/units/bpe.yaml out="$exp/asr/subwords" cuts="$exp/units/train.jsonl.gz" subwords.size=$subwords
+  recipe extract_features conf/features/layer.yaml out="$exp/asr/cuts" features.source.folder="$exp/hubert_it2/encoder" \
+    features.read=layer:$layer $(for split in train valid test test_seen pairs pairs_seen; do echo "cuts.$split=$exp/units/$split.jsonl.gz"; done)
+  asr units
+  asr units_bpe data.fields.units.steps.subwords.folder="$exp/asr/subwords/subwords"
+  asr fbank
+  asr features
+  recipe recognise out="$exp/asr/recognised" resample=speakers constant=true \
+    $(for input in units units_bpe fbank features; do echo "systems.$input=$exp/asr/$input/asr"; done) \
+    $(for split in test test_seen pairs pairs_seen; do echo "cuts.$split=$exp/asr/cuts/$split.jsonl.gz"; done)
+  done_stage
+fi
+if stage 10 "report"; then
   recipe report $here/report.yaml out="$exp/report" exp="$exp"
   done_stage
   echo "$name took $((SECONDS - begun)) s: open $exp/report.html"

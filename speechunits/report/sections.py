@@ -82,6 +82,41 @@ def layers_section(results: Mapping[str, Any], colours: Colours) -> Section:
     return Section("Layers", body)
 
 
+def recognition_section(results: Mapping[str, Any]) -> Section:
+    """Word error rates of every split with their intervals, and what each recogniser is given and costs."""
+    rows = results["rows"]
+    splits = list(dict.fromkeys(row["split"] for row in rows if row["metric"] == "wer"))
+    found = {(row["system"], row["split"], row["metric"]): row for row in rows}
+    costs = {
+        "cer": "CER",
+        "tokens_per_second": "tokens/s",
+        "bits_per_second": "bits/s",
+        "train_seconds": "training, s",
+        "parameters": "parameters, M",
+    }
+
+    def rate(system: str, split: str) -> str:
+        row = found.get((system, split, "wer"))
+        if row is None or row["value"] is None:
+            return "–"
+        return f"{row['value']:.1f}" + (f" ({row['low']:.1f} to {row['high']:.1f})" if "low" in row else "")
+
+    def cost(system: str, metric: str) -> str:
+        row = found.get((system, splits[0], metric))
+        return "–" if row is None or row["value"] is None else f"{row['value']:.3g}"
+
+    cells = [
+        [system, *(rate(system, split) for split in splits), *(cost(system, metric) for metric in costs)]
+        for system in dict.fromkeys(row["system"] for row in rows)
+    ]
+    body = table(["system", *(f"WER, {split}" for split in splits), *costs.values()], cells)
+    body += paragraph(
+        f"Percent, with 95 % bootstrap intervals; CER, and tokens and bits for a second of speech, on {splits[0]}. "
+        "constant: the one text that fits all references best."
+    )
+    return Section("Recognition", body)
+
+
 def units_section(examples: Examples, tokenizers: Mapping[str, UnitTokenizer], colours: Colours, out: Path) -> Section:
     """Codebook usage and unit-phone heat maps over the test set; the table of phones is written into ``out``."""
     names = examples.phones()

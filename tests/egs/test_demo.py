@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -36,18 +37,25 @@ def test_the_demo_from_first_to_last_stage(shell: Callable, tmp_path: Path) -> N
         (egs / "demo" / path.name).symlink_to(path)
     (egs / "demo" / "quick.sh").unlink()
     (egs / "demo" / "quick.sh").write_text(
-        "preset=tiny steps1=2 steps2=2 steps_dinosr=2 layer=3 clusters=100\nmeasure=('seeds=[0,1]' fit_frames=4000)\n"
+        "preset=tiny steps1=2 steps2=2 steps_dinosr=2 layer=3 clusters=100\n"
+        "steps_asr=2 subwords=110 pieces=60\nmeasure=('seeds=[0,1]' fit_frames=4000)\n"
     )
     exp = tmp_path / "exp"
     small = ["trainer.validate_every=2", "schedule.warmup=1", "log_every=1"]
     said = shell("egs/demo/run.sh", "--quick", "--exp", exp, *small)
     stages = [line for line in said.stdout.splitlines() if line.startswith("== stage ")]
-    assert [line.split()[2] for line in stages] == [f"{number}:" for number in range(10)]
+    assert [line.split()[2] for line in stages] == [f"{number}:" for number in range(11)]
     assert said.stdout.splitlines()[-1].endswith(f"open {exp}/report.html")
     rows = read_results(exp / "results.json")["rows"]
     for metric in ("pnmi", "abx_across", "usage"):
         found = {r["system"]: r for r in rows if r["metric"] == metric and r["split"] == "test"}
         assert found.keys() == SYSTEMS and all(r["size"] == 100 for r in found.values())
+    heard = {(r["system"], r["split"]) for r in rows if r["metric"] == "wer"}
+    inputs, splits = (
+        ("units", "units_bpe", "fbank", "features", "constant"),
+        ("test", "test_seen", "pairs", "pairs_seen"),
+    )
+    assert heard == set(product(inputs, splits))
     page = (exp / "report.html").read_text()
     assert "</html>" in page and "data:image/png;base64," in page and all(f">{system}<" in page for system in SYSTEMS)
     assert store.read_meta(exp / "dinosr" / "encoder")["steps"] == 2
