@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from speechunits import store
 from speechunits.config import build
@@ -24,6 +24,8 @@ from speechunits.data.transcripts import voice
 from speechunits.decode.fusion import check_text
 from speechunits.decode.hypothesis import Hypothesis
 from speechunits.errors import UserError, some
+from speechunits.inputs.audio_input import AudioInput
+from speechunits.inputs.encoder_input import EncoderInput
 from speechunits.metrics.bitrate import entropy_bitrate
 from speechunits.metrics.reading import Reading
 from speechunits.part import ConfigError, Tree
@@ -41,7 +43,7 @@ class System:
         folder: where it was saved.
         search: in place of the one with which it was saved.
         fields: of the batch, name to configuration; None = those that it was trained on, where its run still lies around the
-            folder, else units or features by the names of its ``labels``, else audio.
+            folder, else units or features by the names of its ``labels``, and audio where it hears that.
         cuts: split to manifests, in place of those that all systems share (units of its own).
     """
 
@@ -80,8 +82,12 @@ class System:
         fields = {name: build(node) for name, node in data.get("fields", {}).items() if not _is_text(node)}
         if fields:
             return fields
-        labels = [name for name in model.labels if name != "text"]
-        return {name: _stored(name, cuts) for name in labels} or {"audio": AudioField()}
+        stored = {name: _stored(name, cuts) for name in model.labels if name != "text"}
+        parts = model.modules() if isinstance(model, nn.Module) else ()
+        audio = {
+            part.field: AudioField() for part in parts if isinstance(part, AudioInput | EncoderInput)
+        }  # of some both
+        return {**stored, **audio} or {"audio": AudioField()}
 
 
 def _is_text(node: Tree) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from recipes.extract_features import extract_features
+from recipes.recognise import recognise
 from recipes.train import train
 from speechunits import recipe, store
 from speechunits.config import build, dump, load
@@ -73,3 +75,14 @@ def test_a_training_leaves_a_folder_that_names_its_parents(name: str, parts: Pat
     fields = build(load(f"input/{name}.yaml")["data"]["fields"])
     batch = BatchDataset(cuts, fields)[Planned(-1, (0, 1))].batch
     assert len(model.predict(batch)["text"]) == 2
+
+
+@pytest.mark.slow
+def test_an_infused_one_is_scored_without_the_folder_of_its_run(parts: Path, tmp_path: Path) -> None:
+    recipe.run(train, arguments("infused", parts, tmp_path / "infused"))
+    shutil.copytree(tmp_path / "infused" / "run" / "asr", tmp_path / "asr")
+    cuts = parts / "features" / "valid.jsonl.gz"
+    for name, folder in (("there", tmp_path / "infused" / "run" / "asr"), ("alone", tmp_path / "asr")):
+        recipe.run(recognise, [f"out={tmp_path / name}", f"systems.a={folder}", f"cuts.valid={cuts}"])
+    there, alone = ((tmp_path / name / "a-valid.jsonl").read_text() for name in ("there", "alone"))
+    assert there == alone and len(there.splitlines()) == 4
