@@ -10,7 +10,7 @@ import torch
 
 from speechunits.config import build, check_build
 from speechunits.stream import Stream
-from tests.inputs.toy import AUGMENT, CONV1D, CONV2D, MEL, STREAMS, batch, check_input, check_saved
+from tests.inputs.toy import AUGMENT, CONV1D, CONV2D, MEL, MIX, STREAMS, batch, check_input, check_saved, encoder_folder
 
 ADDED = {"_target_": "speechunits.inputs.framewise_addition.FramewiseAddition"}
 ATTENDED = {"_target_": "speechunits.inputs.cross_attention.CrossAttention", "heads": 2}
@@ -35,6 +35,15 @@ def test_it_keeps_to_the_contract(infusion: dict[str, Any], more: dict[str, Any]
     check_input(made)
     assert made.labels == {"features": "fp1"}
     check_saved(tree(infusion, **more), tmp_path / "input", streams=STREAMS)
+
+
+def test_features_may_be_computed_as_they_are_needed(tmp_path: Path) -> None:
+    restored = {"_target_": "speechunits.store.restore", "folder": str(encoder_folder(tmp_path / "encoder"))}
+    live = {"_target_": "speechunits.inputs.encoder_input.EncoderInput", "encoder": restored, "read": MIX}
+    made = build(tree(ADDED, features=live), streams={})
+    check_input(made)
+    assert made.labels == {} and not made.features.encoder.training
+    check_saved(tree(ADDED, features=live), tmp_path / "input", streams={})
 
 
 def test_both_hide_by_draws_of_their_own() -> None:

@@ -21,6 +21,7 @@ from speechunits.text.characters import fit_characters
 
 STILL = {"dropout": 0.0, "attention_dropout": 0.0, "layerdrop": 0.0}
 MIX = {"_target_": "speechunits.heads.weighted_sum.WeightedSum"}
+CONVOLVED = {"_target_": "speechunits.heads.layer_convolution.LayerConvolution", "stride": 2}
 WAYS = {
     "frozen": {"_target_": "speechunits.tuning.frozen.Frozen"},
     "lora": {"_target_": "speechunits.tuning.lora.LoRA", "rank": 2},
@@ -90,7 +91,7 @@ def test_it_is_what_the_loop_and_the_recipe_ask_for(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("read", ["final", "layer:1", MIX])
+@pytest.mark.parametrize("read", ["final", "layer:1", MIX, CONVOLVED])
 def test_a_batch_is_the_sum_of_its_utterances(folder: Path, read: Any, training: bool) -> None:
     model, parts = make(folder, read=read).train(training), items(9000, 4321, 800)
     batch = together(parts)
