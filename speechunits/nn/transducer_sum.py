@@ -7,36 +7,71 @@ are nats (B,), of at least one frame; of utterances without any they mean nothin
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from speechunits.seq import Seq
 
-FAR = -1e30  # stands for minus infinity: sums of it stay finite, and so do the gradients of their exponentials
+FAR = -1e30  # stands for minus infinity: sums and differences of it are no NaN
 
 
-def total(say: Tensor, blank: Tensor, frames: Tensor, symbols: Tensor) -> Tensor:
-    """Log-probability of all alignments together (Graves 2012, arXiv:1211.3711, eq. 16-18), diagonal by diagonal.
+class Alignments(torch.autograd.Function):
+    """Log-probability (B,) of all alignments together (Graves 2012, arXiv:1211.3711, eq. 16-20), and the probability that an
+    alignment takes each step, which is its gradient: ways there and ways on are found side by side, so that the backward pass
+    has nothing left to do.
 
-    Args:
-        say: (B, T, U) log-probability of saying symbol u at frame t.
-        blank: (B, T, U + 1) of going on to the next frame where u are said.
-        frames: (B,) 1 .. T.
-        symbols: (B,) 0 .. U.
-
-    Returns:
-        (B,)
+    Takes the log-probabilities ``say`` (B, T, U) of saying symbol u at frame t and ``blank`` (B, T, U + 1) of going on to the
+    next frame where u are said; ``frames`` (B,), 1 .. T, and ``symbols`` (B,), 0 .. U. Gives the sum (B,), and probabilities
+    of the shapes of ``say`` and ``blank``.
     """
-    stay, go = _skewed(blank), _skewed(F.pad(say, (0, 1), value=FAR))
-    first = F.pad(blank.new_zeros(len(blank), 1), (0, blank.size(2) - 1), value=FAR)
-    reached = [first]  # (B, U + 1): [n][u] is (n - u, u)
-    for n in range(stay.size(2) - 1):
-        here = reached[-1]
-        said = F.pad((here + go[:, :, n])[:, :-1], (1, 0), value=FAR)
-        reached.append(torch.logaddexp(here + stay[:, :, n], said))
-    row, last = torch.arange(len(frames), device=frames.device), frames - 1 + symbols
-    return torch.stack(reached)[last, row, symbols] + stay[row, symbols, last]
+
+    @staticmethod
+    def forward(ctx: Any, say: Tensor, blank: Tensor, frames: Tensor, symbols: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        (b, t, w), row = blank.shape, torch.arange(len(frames), device=frames.device)
+        from_end = frames[:, None] - 1 - torch.arange(t, device=row.device)
+        unsaid = symbols[:, None] - torch.arange(w, device=row.device)
+        say = F.pad(say, (0, 1), value=FAR)
+        # The same lattice from its end, where the last blank is no step.
+        say_back, blank_back = _at(say, from_end, unsaid - 1), _at(blank, from_end - 1, unsaid)
+        both = _reached(torch.cat([say, say_back]), torch.cat([blank, blank_back]))
+        last = blank[row, frames - 1, symbols]
+        there, on = both[:b], _at(both[b:], from_end, unsaid) + last[:, None, None]
+        total = there[row, frames - 1, symbols] + last
+        after = F.pad(on[:, 1:], (0, 0, 0, 1), value=FAR)
+        after[row, frames - 1, symbols] = 0.0
+        rest = there - total[:, None, None]
+        said, ended = (rest + say)[..., :-1] + on[..., 1:], rest + blank + after
+        said, ended = (x.clamp(max=0).exp() for x in (said, ended))  # beyond 1 only where there is no alignment at all
+        ctx.save_for_backward(said, ended)
+        ctx.mark_non_differentiable(said, ended)
+        return total, said, ended
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        said, ended = (x * grad[:, None, None] for x in ctx.saved_tensors)
+        return said, ended, None, None
+
+
+def _reached(say: Tensor, blank: Tensor) -> Tensor:
+    """Steps (N, T, U + 1) each -> (N, T, U + 1) log-probability of all ways from (0, 0) to (t, u), diagonal by diagonal."""
+    (n, t, w), device = blank.shape, blank.device
+    stay, go = _skewed(blank), _skewed(say)
+    ways = [F.pad(blank.new_zeros(n, 1), (0, w - 1), value=FAR)]  # [d][:, u] is (d - u, u)
+    for d in range(t + w - 2):
+        said = F.pad((ways[-1] + go[:, :, d])[:, :-1], (1, 0), value=FAR)
+        ways.append(torch.logaddexp(ways[-1] + stay[:, :, d], said))
+    symbols = torch.arange(w, device=device)
+    return torch.stack(ways)[torch.arange(t, device=device)[:, None] + symbols, :, symbols].permute(2, 0, 1)
+
+
+def _at(x: Tensor, frames: Tensor, symbols: Tensor) -> Tensor:
+    """(B, T, U + 1) -> what stands at frame ``frames`` (B, T) and ``symbols`` (B, U + 1), and FAR below 0."""
+    row = torch.arange(len(x), device=x.device)[:, None, None]
+    found = x[row, frames.clamp(min=0)[..., None], symbols.clamp(min=0)[:, None]]
+    return found.masked_fill((frames < 0)[..., None] | (symbols < 0)[:, None], FAR)
 
 
 def _skewed(x: Tensor) -> Tensor:
@@ -49,7 +84,8 @@ def full(logits: Tensor, text: Seq, frames: Tensor) -> Tensor:
     """Logits (B, T, U + 1, V + 1) -> nats (B,) of all alignments."""
     scores = logits.log_softmax(-1)
     symbols = text.data.clamp(min=0)[:, None, :, None].expand(-1, scores.size(1), -1, 1)
-    return -total(scores[:, :, :-1].gather(3, symbols)[..., 0], scores[..., -1], frames, text.lengths)
+    say = scores[:, :, :-1].gather(3, symbols)[..., 0]
+    return -Alignments.apply(say, scores[..., -1], frames, text.lengths)[0]
 
 
 def smoothed(
@@ -87,16 +123,8 @@ def smoothed(
     say = both * (of(heard) + then(said) - norm[..., :-1]) + heard_share * of(unaided) + said_share * then(alone)
     blank = both * (heard[..., -1:] + said[:, None, :, -1] - norm)
     blank = blank + heard_share * unaided[..., -1:] + said_share * alone[:, None, :, -1]
-    return -total(say, blank, frames, text.lengths), occupation(say, blank, frames, text.lengths)
-
-
-def occupation(say: Tensor, blank: Tensor, frames: Tensor, symbols: Tensor) -> tuple[Tensor, Tensor]:
-    """The probability of each step, which is the gradient of ``total``; shapes of ``say`` and ``blank``."""
-    with torch.inference_mode(False), torch.enable_grad():  # a validation knows no gradient
-        steps = [each.detach().clone().requires_grad_() for each in (say, blank)]
-        sums = total(*steps, frames.clone(), symbols.clone())
-        one, other = torch.autograd.grad(sums.sum(), steps, allow_unused=True)
-    return torch.zeros_like(say) if one is None else one, other
+    total, *occupied = Alignments.apply(say, blank, frames, text.lengths)
+    return -total, tuple(occupied)
 
 
 def bounds(occupied: tuple[Tensor, Tensor], text: Seq, frames: Tensor, width: int) -> Tensor:
@@ -131,4 +159,4 @@ def pruned(logits: Tensor, text: Seq, frames: Tensor, band: Tensor) -> Tensor:
     symbols = F.pad(text.data.clamp(min=0), (0, 1))[:, None].expand(-1, band.size(1), -1).gather(2, band)
     nowhere = scores.new_full((*band.shape[:2], u + 1), FAR)
     say = nowhere.scatter(2, band, scores.gather(3, symbols[..., None])[..., 0])[..., :u]
-    return -total(say, nowhere.scatter(2, band, scores[..., -1]), frames, text.lengths)
+    return -Alignments.apply(say, nowhere.scatter(2, band, scores[..., -1]), frames, text.lengths)[0]
