@@ -9,12 +9,14 @@ writes the ARPA file alone. With ``arpa=lm.arpa`` in place of ``cuts``, a file o
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import Any
 
 from speechunits import store
 from speechunits.data.cuts import open_cuts
 from speechunits.data.fields.text_field import TextField
-from speechunits.decode.arpa import UNKNOWN, read_arpa, write_arpa
+from speechunits.decode.arpa import UNKNOWN, write_arpa
+from speechunits.decode.backoff_model import read_model
 from speechunits.decode.ngram import read_ngram
 from speechunits.decode.perplexity import perplexity
 from speechunits.decode.witten_bell import count_grams, witten_bell
@@ -53,14 +55,13 @@ def fit_ngram(
         arpa = f"{out}/lm.arpa"
         write_arpa(arpa, witten_bell(count_grams(counted, order), known), about)
         figures["transcripts"] = len(counted)
-    levels = read_arpa(arpa)
-    if text is not None:
-        model = read_ngram(arpa, text)
-        figures["fingerprint"] = store.save(model, f"{out}/ngram", kind="ngram", derived_from=[text.fingerprint])
-    for n, level in enumerate(levels, 1):
-        figures[f"{n}-grams"] = len(level)
+    model = read_model(arpa)
+    figures |= {f"{n}-grams": count for n, count in sorted(Counter(map(len, model.grams)).items())}
     if valid is not None:
-        figures["perplexity"] = perplexity(levels, sentences(valid, text))
+        figures["perplexity"] = perplexity(model, sentences(valid, text))
+    if text is not None:
+        made = read_ngram(arpa, text)
+        figures["fingerprint"] = store.save(made, f"{out}/ngram", kind="ngram", derived_from=[text.fingerprint])
     log.info("%s", ", ".join(f"{name} {value}" for name, value in figures.items()))
     return figures
 

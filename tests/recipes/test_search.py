@@ -75,7 +75,7 @@ def test_what_cannot_be_replaced(given: list[str], says: str, recogniser: Path, 
 
 def test_a_language_model_of_another_text_is_refused(recogniser: Path, corpus: Corpus, tmp_path: Path) -> None:
     store.save(fit_characters(["xyz"]), tmp_path / "text", kind="text")
-    (tmp_path / "lm.arpa").write_text("\\data\\\nngram 1=2\n\n\\1-grams:\n-1 <unk>\n-1 </s>\n\n\\end\\\n")
+    (tmp_path / "lm.arpa").write_text("\\data\\\nngram 1=3\n\n\\1-grams:\n-99 <s>\n-1 <unk>\n-1 </s>\n\n\\end\\\n")
     recipe.run(fit_ngram, [f"out={tmp_path}", f"arpa={tmp_path / 'lm.arpa'}", f"tokenizer={tmp_path / 'text'}"])
     given = [f"out={tmp_path / 'out'}", f"systems.toy={recogniser}", f"cuts.valid={corpus.valid}"]
     lm = f"model.search.fusion.lm.folder={tmp_path / 'ngram'}"
