@@ -11,7 +11,7 @@ from typing import Any
 from speechunits import __version__, store
 from speechunits.decode import kaldi
 from speechunits.decode.backoff_model import BackoffModel
-from speechunits.decode.transducers import grammar, lexicon_transducer, topology
+from speechunits.decode.transducers import aligned, grammar, lexicon_transducer
 from speechunits.errors import UserError
 from speechunits.text.lexicon import Lexicon, read_lexicon, write_lexicon
 
@@ -90,7 +90,7 @@ def compile_graph(lexicon: Lexicon, model: BackoffModel) -> Graph:
         )
     kaldi.determinize(sentences)
     kaldi.minimize(sentences)
-    whole = kaldi.compose(topology(len(lexicon.names), marks), sentences)
+    whole = aligned(sentences, len(lexicon.names), marks)
     kaldi.minimize(whole)
     return Graph(whole, lexicon)
 

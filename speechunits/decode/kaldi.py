@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +43,31 @@ def _kaldi_decoder() -> Any:
 
 
 def transducer(arcs: Iterable[tuple[int, int, int, int, float]], finals: Mapping[int, float]) -> Any:
-    """A StdVectorFst in the tropical semiring.
+    """A StdVectorFst in the tropical semiring; state 0 is the start.
 
     Args:
-        arcs: (from, to, what it reads, what it writes, cost), label 0 = nothing; the first one leaves the start.
-        finals: state -> cost of ending there.
+        arcs: (from, to, what it reads, what it writes, cost), label 0 = nothing.
+        finals: state -> cost of ending there; read when the arcs are done.
     """
-    lines = [f"{a} {b} {i} {o} {cost!r}" for a, b, i, o, cost in arcs] + [f"{s} {cost!r}" for s, cost in finals.items()]
-    return _kaldifst().compile("\n".join(lines) + "\n")
+    tools = _kaldifst()
+    made, states = tools.StdVectorFst(), 0
+    for begin, end, reads, writes, cost in arcs:
+        while states <= max(begin, end):
+            states = made.add_state() + 1
+        made.add_arc(begin, tools.StdArc(reads, writes, cost, end))
+    while states <= max(finals, default=-1):
+        states = made.add_state() + 1
+    for state, cost in finals.items():
+        made.set_final(state, cost)
+    if states:
+        made.start = 0
+    return made
+
+
+def leaving(graph: Any, state: int) -> Iterator[tuple[int, int, int, float]]:
+    """(to, what it reads, what it writes, cost) of each arc from ``state``."""
+    arcs = _kaldifst().ArcIterator(graph, state)
+    return ((arc.nextstate, arc.ilabel, arc.olabel, arc.weight.value) for arc in arcs)
 
 
 def compose(first: Any, second: Any) -> Any:

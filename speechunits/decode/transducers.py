@@ -1,4 +1,4 @@
-"""The three transducers that a word graph is composed of: alignments, lexicon, grammar.
+"""The transducers that a word graph is composed of: lexicon, grammar, and alignments of frames.
 
 Labels: symbol i reads and writes i + 1, so that 0 is nothing; the blank is V + 1; word j is j + 1. Marks are labels that
 keep what reads alike apart until graphs are determinized: ``marks(V)[0]`` is the grammar's back-off, the others part words
@@ -8,31 +8,13 @@ of one pronunciation and those that begin another (Mohri, Pereira and Riley 2002
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from speechunits.decode import kaldi
 from speechunits.decode.arpa import BEGIN, END
 from speechunits.decode.backoff_model import NEVER, BackoffModel
 from speechunits.text.lexicon import Lexicon
-
-
-def topology(vocab: int, marks: Sequence[int]) -> Any:
-    """H: what CTC makes of frames (Graves et al. 2006, section 3.1): runs are one symbol, blanks are none.
-
-    State 0 is after a blank, state i + 1 after symbol i, so that the same symbol says nothing new there. There are V x V arcs.
-    """
-    blank = vocab + 1
-    arcs = [
-        arc
-        for state in range(vocab + 1)
-        for arc in (
-            (state, 0, blank, 0, 0.0),
-            *((state, label, label, 0 if label == state else label, 0.0) for label in range(1, vocab + 1)),
-            *((state, state, 0, mark, 0.0) for mark in marks),
-        )
-    ]
-    return kaldi.transducer(arcs, dict.fromkeys(range(vocab + 1), 0.0))
 
 
 def marked(lexicon: Lexicon) -> list[tuple[int, tuple[int, ...], int]]:
@@ -105,3 +87,35 @@ def grammar(model: BackoffModel, words: Sequence[str]) -> Any:
             after, cost = lower((*history, word)[max(0, len(history) + 2 - model.order) :], -p)
             arcs.append((state, after, labels[word], labels[word], cost))
     return kaldi.transducer(arcs, finals)
+
+
+def aligned(sentences: Any, vocab: int, marks: Sequence[int]) -> Any:
+    """H ∘ ``sentences``: what CTC makes of frames (Graves et al. 2006, section 3.1), runs one symbol and blanks none.
+
+    A state is the symbol of the frame before, 0 after a blank, and a state of ``sentences``; only those that can be reached
+    are made, where H alone has V x V arcs. Marks, having parted what they had to, read nothing.
+    """
+    silent, blank = {0, *marks}, vocab + 1
+    numbers = {(0, sentences.start): 0}
+    finals: dict[int, float] = {}
+
+    def arcs() -> Iterator[tuple[int, int, int, int, float]]:
+        ready = list(numbers)
+        while ready:
+            last, place = ready.pop()
+            state = numbers[last, place]
+            if (final := sentences.final(place).value) < float("inf"):
+                finals[state] = final
+            said = [((0, place), blank, 0, 0.0)] + ([((last, place), last, 0, 0.0)] if last else [])
+            for to, label, word, cost in kaldi.leaving(sentences, place):
+                if label in silent:
+                    said.append(((last, to), 0, word, cost))
+                elif label != last:
+                    said.append(((label, to), label, word, cost))
+            for after, label, word, cost in said:
+                if after not in numbers:
+                    numbers[after] = len(numbers)
+                    ready.append(after)
+                yield state, numbers[after], label, word, cost
+
+    return kaldi.transducer(arcs(), finals)

@@ -35,9 +35,8 @@ class Lexicon:
     def places(self, words: Sequence[str], ids: Sequence[int]) -> list[tuple[int, int]]:
         """Where each of ``words`` lies in ``ids``, which say them: its first symbol and the one behind its last."""
         ids = tuple(ids)
-        reached: list[dict[int, tuple[int, int]]] = [
-            {0: (0, 0)}
-        ]  # of each word: its end -> (begin, end of that before)
+        # of each word: where it may end -> where it then begins, where the one before it ends
+        reached: list[dict[int, tuple[int, int]]] = [{0: (0, 0)}]
         for number, word in enumerate(words):
             starts = {begin: end for end in reached[-1] for begin in self._begins(ids, end, number == 0)}
             ways = self.words[word]
