@@ -48,10 +48,10 @@ class Subwords(nn.Module):
         self.fingerprint = store.identity(self)
         self.processor = sentencepiece.SentencePieceProcessor(model_proto=self.proto.cpu().numpy().tobytes())
         numbers = range(UNKNOWN, UNKNOWN + self.size)
-        self.pieces = tuple(self.processor.id_to_piece(i) for i in numbers)
-        self.ids = {piece: i for i, piece in enumerate(self.pieces)}
-        self.scores = {piece: self.processor.get_score(i) for piece, i in zip(self.pieces, numbers, strict=True)}
-        self.characters = {" ", *(piece for piece in self.pieces if len(piece) == 1)} - {SPACE}
+        self.symbols = tuple(self.processor.id_to_piece(i) for i in numbers)
+        self.ids = {piece: i for i, piece in enumerate(self.symbols)}
+        self.scores = {piece: self.processor.get_score(i) for piece, i in zip(self.symbols, numbers, strict=True)}
+        self.characters = {" ", *(piece for piece in self.symbols if len(piece) == 1)} - {SPACE}
 
     @property
     def stream(self) -> Stream:
@@ -91,7 +91,7 @@ class Subwords(nn.Module):
 
     def decode(self, ids: Tensor) -> str:
         """The text of (N,) ids."""
-        return " ".join("".join(self.pieces[i] for i in ids.tolist()).replace(SPACE, " ").split())
+        return " ".join("".join(self.symbols[i] for i in ids.tolist()).replace(SPACE, " ").split())
 
 
 def _place() -> str:
@@ -114,7 +114,7 @@ def fit_subwords(texts: Iterable[str], kind: Literal["bpe", "unigram"] = "bpe", 
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(lines), model_writer=made, model_type=kind, vocab_size=size + UNKNOWN,
             character_coverage=1.0, normalization_rule_name="identity", unk_id=0, bos_id=-1, eos_id=-1, pad_id=-1,
-            max_sentence_length=max(len(line.encode()) for line in lines), num_threads=1, minloglevel=2,
+            max_sentence_length=max(10, *(len(line.encode()) for line in lines)), num_threads=1, minloglevel=2,
         )  # fmt: skip
     except (RuntimeError, ValueError) as error:
         most = re.search(r"value <= (\d+)", str(error))

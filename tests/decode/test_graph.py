@@ -16,7 +16,7 @@ from tests.decode.toy_words import ARPA, LETTERS, lexicons, model
 pytest.importorskip("kaldifst", reason="kaldifst is not installed: pip install 'speechunits[lattice]'")
 
 
-@pytest.mark.parametrize("kind", ["letters", "phones", "silence"])
+@pytest.mark.parametrize("kind", ["letters", "pieces", "phones", "silence"])
 def test_there_and_back(kind: str, tmp_path: Path) -> None:
     lexicon = lexicons(tmp_path)[kind]
     made = compile_graph(lexicon, model(tmp_path))

@@ -13,9 +13,11 @@ from speechunits.decode.backoff_model import BackoffModel, read_model
 from speechunits.seq import Seq
 from speechunits.text.characters import Characters
 from speechunits.text.lexicon import Lexicon, read_lexicon, spell
+from speechunits.text.subwords import fit_subwords
 
 LETTERS = Characters([" ", "a", "b"])
 PHONES = Characters(["x", "y", "z", "_"])
+PIECES = fit_subwords(["ab a b ba"] * 3, "bpe", 4)
 ARPA = r"""
 \data\
 ngram 1=6
@@ -66,6 +68,7 @@ def lexicons(folder: Path) -> dict[str, Lexicon]:
     marks = (PHONES.symbols, PHONES.fingerprint)
     return {
         "letters": spell(["a", "b", "ab"], LETTERS)[0],
+        "pieces": spell(["a", "b", "ab"], PIECES)[0],
         "phones": read_lexicon(path, *marks),
         "silence": read_lexicon(path, *marks, silence="_"),
     }

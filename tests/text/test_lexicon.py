@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from speechunits.errors import UserError
-from speechunits.text.characters import Characters
 from speechunits.text.lexicon import read_lexicon, spell, write_lexicon
+from speechunits.text.subwords import fit_subwords
 from tests.decode.toy_words import LETTERS, PHONES, lexicons
 
 
@@ -27,15 +27,11 @@ def test_words_are_spelled_and_the_tokenizer_says_what_parts_them() -> None:
     assert found.names == ("<space>", "a", "b") and found.between == 0 and found.fingerprint == LETTERS.fingerprint
 
 
-def test_words_that_nothing_parts() -> None:
-    """As pieces that carry the space: here every word begins with a mark."""
-
-    class Marked(Characters):
-        def encode(self, text):  # type: ignore[no-untyped-def]
-            return super().encode("".join(f"_{word}" for word in text.split()))
-
-    found, _ = spell(["a", "ba"], Marked(["_", "a", "b"]))
-    assert found.words == {"a": ((0, 1),), "ba": ((0, 2, 1),)} and found.between is None
+def test_pieces_that_carry_the_space_are_parted_by_nothing() -> None:
+    text = fit_subwords(["ab a b ba"] * 3, "bpe", 5)
+    found, strange = spell(["ab", "b", "c"], text)
+    assert set(text.symbols) >= {"▁", "a", "b"} and found.names == text.symbols and strange == ["c"]
+    assert found.words == {word: (tuple(text.encode(word).tolist()),) for word in ("ab", "b")} and found.between is None
 
 
 @pytest.mark.parametrize(

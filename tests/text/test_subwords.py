@@ -30,14 +30,14 @@ def text(request: pytest.FixtureRequest) -> Subwords:
 
 
 def test_there_and_back(text: Subwords) -> None:
-    assert text.stream.vocab == (text.size,) == (len(set(text.pieces)),) and text.stream.hop is None
+    assert text.stream.vocab == (text.size,) == (len(set(text.symbols)),) and text.stream.hop is None
     for line in TEXTS:
         ids = text.encode(f"  {line.replace(' ', '   ')} ")
         assert ids.dtype == torch.int64 and 0 <= int(ids.min()) <= int(ids.max()) < text.size
         assert text.decode(ids) == line
     assert sum(len(text.encode(line)) for line in TEXTS) < 0.6 * sum(map(len, TEXTS))
     assert text.encode(" ").tolist() == [] and text.decode(torch.tensor([], dtype=torch.int64)) == ""
-    assert not {"<unk>", "<s>", "</s>"} & set(text.pieces)
+    assert not {"<unk>", "<s>", "</s>"} & set(text.symbols)
 
 
 def test_the_ids_are_sentencepieces_but_for_its_unknown(text: Subwords) -> None:
@@ -49,7 +49,7 @@ def test_the_ids_are_sentencepieces_but_for_its_unknown(text: Subwords) -> None:
 def test_a_folder_brings_it_back(text: Subwords, tmp_path: Path) -> None:
     name = store.save(text, tmp_path / "text", kind="text")
     again = store.restore(tmp_path / "text", expect=Subwords)
-    assert name == text.fingerprint == again.fingerprint and again.pieces == text.pieces
+    assert name == text.fingerprint == again.fingerprint and again.symbols == text.symbols
     assert again.encode(TEXTS[0]).equal(text.encode(TEXTS[0]))
     with torch.device("meta"):
         unread = store.restore(tmp_path / "text")
@@ -113,3 +113,9 @@ def test_errors(text: Subwords) -> None:
         fit_subwords(TEXTS, text.kind, 5)
     with pytest.raises(UserError, match="stands for the space in sentencepiece"):
         fit_subwords(["a▁b"])
+
+
+def test_texts_of_a_few_letters() -> None:
+    """Shorter than the least limit on the length of a line that sentencepiece takes: digits, commands."""
+    text = fit_subwords(["one", "two"], "bpe", 8)
+    assert text.decode(text.encode("two one")) == "two one"
