@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -46,8 +47,8 @@ class Lattice(nn.Module):
         head: name of the CTC head; None = the first one that has scores for each frame.
 
     Raises:
-        UserError: no such folder, or what ``engine`` needs is not installed; at the first call, the folder or the ARPA file
-            is damaged.
+        UserError: no such folder or file, or what ``engine`` needs is not installed; at the first call, one of them is
+            damaged.
         ValueError: a number is out of its range.
     """
 
@@ -65,6 +66,8 @@ class Lattice(nn.Module):
         super().__init__()
         if nbest < 1 or min(beam, lattice_beam, acoustic_scale) <= 0:
             raise ValueError("nbest, beam, lattice_beam and acoustic_scale must be above 0")
+        if rescore is not None and not os.path.isfile(rescore):
+            raise UserError(f"rescore: {rescore} does not exist; give an ARPA file of words")
         kaldi.need(decoder=engine == "kaldi")
         if engine == "k2":
             k2.need()

@@ -47,7 +47,7 @@ def heard(*rows: Tensor) -> dict[str, Seq]:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("kind", "frames"), [("letters", 5), ("phones", 4), ("silence", 4)])
+@pytest.mark.parametrize(("kind", "frames"), [("letters", 5), ("pieces", 4), ("phones", 4), ("silence", 4)])
 def test_readings_are_those_of_brute_force(kind: str, frames: int, engine: str, tmp_path: Path) -> None:
     """Words, order and scores of the best ten, in float64, at two scales."""
     lexicon = lexicons(tmp_path)[kind]
@@ -220,9 +220,12 @@ def test_scores_that_do_not_fit(row: Tensor, says: str, tmp_path: Path) -> None:
         search(tmp_path)({"ctc": Scores()}, heard(row))
 
 
-def test_a_language_model_that_is_broken_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no.arpa: cannot be read \(.*No such file"):
-        search(tmp_path, rescore="no.arpa")({"ctc": Scores()}, heard(random_scores(3, 4, 0)))
+def test_a_language_model_that_is_missing_or_broken_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"rescore: no.arpa does not exist; give an ARPA file of words"):
+        search(tmp_path, rescore="no.arpa")
+    (tmp_path / "half.arpa").write_text(ARPA[:200])
+    with pytest.raises(UserError, match=r"half.arpa: ends within its 2-grams"):
+        search(tmp_path, rescore=str(tmp_path / "half.arpa"))({"ctc": Scores()}, heard(random_scores(3, 4, 0)))
 
 
 def test_the_fragment_fits_a_recogniser(tmp_path: Path) -> None:

@@ -48,6 +48,12 @@ def test_words_that_the_tokenizer_cannot_write(given: list[str], tmp_path: Path)
     assert "1 of 3 words of the language model cannot be written by the tokenizer: AB" in said
 
 
+def test_other_folders_are_refused(given: list[str], tmp_path: Path) -> None:
+    recipe.run(compile_graph, given)
+    with pytest.raises(UserError, match="graph holds a graph, not a text tokenizer; give the folder text of fit_text"):
+        recipe.run(compile_graph, [f"out={tmp_path / 'new'}", f"tokenizer={tmp_path / 'out' / 'graph'}", given[2]])
+
+
 def test_nothing_half_made(given: list[str], tmp_path: Path) -> None:
     (tmp_path / "toy.arpa").write_text(ARPA.replace("\\end\\", ""))
     with pytest.raises(UserError, match=r"toy.arpa: ends within its 3-grams"):

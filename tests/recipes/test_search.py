@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import torch
 
+from recipes.compile_graph import compile_graph
 from recipes.fit_ngram import fit_ngram
 from recipes.recognise import recognise
 from speechunits import recipe, store
 from speechunits.config import build
+from speechunits.decode.graph import load_graph
 from speechunits.decode.ngram import NGram
 from speechunits.errors import UserError
 from speechunits.text.characters import fit_characters
@@ -59,6 +61,20 @@ def test_another_search_than_the_saved_one(
         lines = (tmp_path / name / "toy-valid.jsonl").read_text().splitlines()
         heard[name] = [json.loads(line)["heard"] for line in lines]
     assert heard["greedy"] != heard["lm"] != heard["beam"] and len(heard["lm"]) == 4
+
+
+def test_words_by_a_graph(recogniser: Path, letters: Path, corpus: Corpus, tmp_path: Path) -> None:
+    """Transcripts to n-grams of words, these and the letters to a graph, and nothing but their words is heard."""
+    pytest.importorskip("kaldi_decoder", reason="kaldi-decoder is not installed: pip install 'speechunits[lattice]'")
+    recipe.run(fit_ngram, [f"out={tmp_path / 'lm'}", f"cuts={corpus.train}", "order=2"])
+    graph = [f"tokenizer={letters}", f"arpa={tmp_path / 'lm' / 'lm.arpa'}"]
+    recipe.run(compile_graph, [f"out={tmp_path / 'words'}", *graph])
+    search = ["conf/search/lattice.yaml", f"model.search.graph={tmp_path / 'words' / 'graph'}"]
+    given = [f"out={tmp_path / 'heard'}", f"systems.toy={recogniser}", f"cuts.valid={corpus.valid}"]
+    recipe.run(recognise, [*search, *given])
+    lines = (tmp_path / "heard" / "toy-valid.jsonl").read_text().splitlines()
+    heard = {word for line in lines for word in json.loads(line)["heard"].split()}
+    assert heard and heard <= {*load_graph(tmp_path / "words" / "graph").words}
 
 
 @pytest.mark.parametrize(
