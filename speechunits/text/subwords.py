@@ -16,7 +16,6 @@ from speechunits import store
 from speechunits.config import build
 from speechunits.errors import UserError
 from speechunits.stream import Stream
-from speechunits.text.resegment import merge, sample
 from speechunits.text.unknown import unknown
 
 SPACE = "▁"  # what sentencepiece writes for the space before a word
@@ -33,24 +32,21 @@ class Subwords(nn.Module):
     Args:
         kind: how pieces are chosen.
         size: of the vocabulary; ids run from 0 to size - 1, none of them special.
-        length: bytes of the model.
+        proto_size: bytes of the model.
     """
 
     proto: Tensor
 
-    def __init__(self, kind: Literal["bpe", "unigram"], size: int, length: int) -> None:
+    def __init__(self, kind: Literal["bpe", "unigram"], size: int, proto_size: int) -> None:
         super().__init__()
         self.kind, self.size, self.fingerprint = kind, size, ""
-        self.register_buffer("proto", torch.zeros(length, dtype=torch.uint8))
+        self.register_buffer("proto", torch.zeros(proto_size, dtype=torch.uint8))
         self.register_load_state_dict_post_hook(Subwords._read)  # by its class: a copy reads its own
 
     def _read(self, *_: object) -> None:
         self.fingerprint = store.identity(self)
         self.processor = sentencepiece.SentencePieceProcessor(model_proto=self.proto.cpu().numpy().tobytes())
-        numbers = range(UNKNOWN, UNKNOWN + self.size)
-        self.symbols = tuple(self.processor.id_to_piece(i) for i in numbers)
-        self.ids = {piece: i for i, piece in enumerate(self.symbols)}
-        self.scores = {piece: self.processor.get_score(i) for piece, i in zip(self.symbols, numbers, strict=True)}
+        self.symbols = tuple(self.processor.id_to_piece(i + UNKNOWN) for i in range(self.size))
         self.characters = {" ", *(piece for piece in self.symbols if len(piece) == 1)} - {SPACE}
 
     @property
@@ -73,7 +69,8 @@ class Subwords(nn.Module):
         return torch.tensor(self.processor.encode(self._clean(text)), dtype=torch.int64) - UNKNOWN
 
     def resample(self, text: str, strength: float, generator: np.random.Generator) -> Tensor:
-        """(N,) int64: ``text`` in other pieces, for training.
+        """(N,) int64: ``text`` in other pieces, for training (BPE-dropout: Provilkov et al. 2020, arXiv:1910.13267; subword
+        regularisation: Kudo 2018, section 3.3).
 
         Args:
             strength: of BPE, the probability that a merge is left out (0.1; 0 = as ``encode``); of a unigram model, the
@@ -84,10 +81,9 @@ class Subwords(nn.Module):
         Raises:
             UserError: as ``encode``.
         """
-        cut = merge if self.kind == "bpe" else sample
-        words = self._clean(text).split()
-        pieces = [piece for word in words for piece in cut(SPACE + word, self.scores, strength, generator)]
-        return torch.tensor([self.ids[piece] for piece in pieces], dtype=torch.int64)
+        sentencepiece.set_random_generator_seed(int(generator.integers(1 << 31)))
+        ids = self.processor.encode(self._clean(text), enable_sampling=True, alpha=strength, nbest_size=-1)
+        return torch.tensor(ids, dtype=torch.int64) - UNKNOWN
 
     def decode(self, ids: Tensor) -> str:
         """The text of (N,) ids."""
@@ -124,6 +120,6 @@ def fit_subwords(texts: Iterable[str], kind: Literal["bpe", "unigram"] = "bpe", 
             "another size, or more text"
         ) from error
     proto = torch.frombuffer(bytearray(made.getvalue()), dtype=torch.uint8)
-    out: Subwords = build({"_target_": _place(), "kind": kind, "size": size, "length": len(proto)})
+    out: Subwords = build({"_target_": _place(), "kind": kind, "size": size, "proto_size": len(proto)})
     out.load_state_dict({"proto": proto})
     return out
