@@ -75,11 +75,11 @@ class System:
 
     def batch_fields(self, model: Recognises, cuts: Cuts) -> dict[str, Field]:
         """What ``predict`` reads."""
-        if self.fields is not None:
-            return {name: build(node, at=f"fields.{name}") for name, node in self.fields.items()}
-        config = self.trained_in / "config.json"
-        data = store.read_json(config).get("data", {}) if config.is_file() else {}
-        fields = {name: build(node) for name, node in data.get("fields", {}).items() if not _is_text(node)}
+        config, nodes = self.trained_in / "config.json", self.fields
+        if nodes is None and config.is_file():
+            nodes = store.read_json(config).get("data", {}).get("fields")
+        # text is what they are to find: symbols that the tokenizer lacks are for the score, not an error
+        fields = {name: build(node, at=f"fields.{name}") for name, node in (nodes or {}).items() if not _is_text(node)}
         if fields:
             return fields
         stored = {name: _stored(name, cuts) for name in model.labels if name != "text"}
@@ -205,7 +205,7 @@ class Recognition:
     def _keep(self, batch: Batch) -> None:
         for name in self.model.labels:
             found: Seq | None = batch.get(name)
-            if found is not None and not found.data.is_floating_point():
+            if name != "text" and found is not None and not found.data.is_floating_point():
                 rows = [row.reshape(len(row), -1).int().cpu().unbind(1) for row in unpad(found)]
                 self.codes.setdefault(name, []).extend(map(list, rows))
 

@@ -15,7 +15,7 @@ from recipes.fit_units import fit_units
 from recipes.recognise import recognise
 from recipes.train import train
 from speechunits import recipe, store
-from speechunits.config import build, dump
+from speechunits.config import build, dump, load
 from speechunits.data.cuts import open_cuts
 from speechunits.errors import UserError
 from speechunits.metrics.bitrate import entropy_bitrate
@@ -98,6 +98,32 @@ def test_units_and_audio_side_by_side(corpus: Corpus, units: Path, systems: dict
     assert ("audio", "bits_per_second") not in rows and 40 < rows["audio", "tokens_per_second"] < 55
     model = store.restore(systems["units"])
     assert rows["units", "parameters"] == sum(p.numel() for p in model.parameters()) / 1e6
+
+
+def test_merged_units(units: Path, text: Path, tmp_path: Path) -> None:
+    """Steps and durations are those of the training; without its run the fields have to be named."""
+    fields = load("input/units.yaml")["data"]["fields"]
+    folder = trained(tmp_path / "merged", system(UNITS, fields, text), units / "train.jsonl.gz")
+    given = [f"systems.a.folder={folder}", f"cuts.valid={units / 'valid.jsonl.gz'}"]
+    recipe.run(recognise, [f"out={tmp_path / 'out'}", *given])
+    rows = {r["metric"]: r["value"] for r in read_results(tmp_path / "out" / "results.json")["rows"]}
+    cuts = open_cuts(units / "valid.jsonl.gz")
+    merged = [torch.unique_consecutive(torch.tensor(cut.load_units()).flatten()) for cut in cuts]
+    seconds = float(cuts.seconds.sum())
+    assert rows["tokens_per_second"] == pytest.approx(sum(map(len, merged)) / seconds)
+    assert rows["bits_per_second"] == pytest.approx(entropy_bitrate(torch.cat(merged).long(), seconds))
+    folder = folder.rename(tmp_path / "alone")
+    given[0] = f"systems.a.folder={folder}"
+    with pytest.raises(
+        UserError, match=r"here they are of .*; extract them with that one, or name the fields and cuts"
+    ):
+        recipe.run(recognise, [f"out={tmp_path / 'out2'}", *given])
+    (tmp_path / "fields.yaml").write_text(dump({"systems": {"a": {"fields": fields}}}))
+    recipe.run(recognise, [f"out={tmp_path / 'out3'}", str(tmp_path / "fields.yaml"), *given])
+    again = {r["metric"]: r["value"] for r in read_results(tmp_path / "out3" / "results.json")["rows"]}
+    assert {k: again[k] for k in ("wer", "cer", "bits_per_second")} == {
+        k: rows[k] for k in ("wer", "cer", "bits_per_second")
+    }
 
 
 def test_a_folder_alone(units: Path, systems: dict[str, Path], tmp_path: Path) -> None:
