@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +12,11 @@ import torch.nn.functional as F
 import torchaudio
 
 from speechunits.draws import Draws, draws
+from speechunits.encoder import SpeechEncoder
+from speechunits.encoders.transformer import TransformerEncoder
+from speechunits.frontends.log_mel import LogMel
 from speechunits.maskers.spec_augment import SpecAugment
+from speechunits.nn.positions import ConvPositions
 from speechunits.seq import Seq, pad, unpad
 
 HOP = Fraction(1, 100)
@@ -127,3 +132,13 @@ def test_gradients_reach_what_is_shown_alone() -> None:
 def test_numbers_outside_their_range_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="0 or more, and time_share is between 0 and 1"):
         SpecAugment(**bad)  # type: ignore[arg-type]
+
+
+def test_it_is_a_masker_of_an_encoder_too() -> None:
+    """A system may hide spectrograms so before its encoder: what is masked is known before the pass."""
+    layers = TransformerEncoder(1, 20, 8, 2, 0.0, 0.0, positions=partial(ConvPositions, kernel=3, groups=2))
+    encoder = SpeechEncoder(LogMel(bands=20, hop="1/50"), layers, masker=SpecAugment(time_share=0.3)).eval()
+    audio, drawn = pad([torch.randn(16000), torch.randn(9000)], Fraction(1, 16000)), draws(["a", "b"])
+    look = encoder(audio, drawn)
+    assert look.frames.masked.equal(encoder.frames(audio, drawn).masked) and look.frames.masked.any()
+    assert not look.seen.data[look.frames.masked].any() and not encoder(audio).frames.masked.any()
