@@ -58,6 +58,8 @@ class Cuts:
         self._parts: list[LengthIndex] = [index_manifest(p) for p in paths]
         self._ends = np.cumsum([len(p.ids) for p in self._parts])
         self._files: dict[int, int] = {}
+        # whole paths: a manifest made of these cuts elsewhere must find their arrays, from wherever it is read
+        self._folders = [path.absolute().parent if path.is_file() else None for path in paths]
         one = self._parts[0] if len(paths) == 1 else None  # mapped, and so not copied
         self.seconds = one.seconds if one else np.concatenate([p.seconds for p in self._parts])
         self.rates = one.rates if one else np.concatenate([p.rates for p in self._parts])
@@ -90,7 +92,8 @@ class Cuts:
             raise UserError(f"{index.lines} changed since it was opened ({error}); start again") from error
         places = data.pop(KEY, {})
         cut = fill_shar(deserialize_item(data), places, path)
-        return beside(cut, path.parent) if path.is_file() else cut
+        folder = self._folders[part]
+        return cut if folder is None else beside(cut, folder)
 
     def __del__(self) -> None:
         for file in getattr(self, "_files", {}).values():

@@ -56,11 +56,17 @@ def test_vectors_come_back(corpus: Corpus, tmp_path: Path, shape: tuple[int, ...
     }
 
 
-def test_they_stand_beside_units(corpus: Corpus, tmp_path: Path) -> None:
-    with UnitWriter(tmp_path / "u.jsonl.gz", HOP, [50], "km") as writer:
+def test_they_stand_beside_units_that_are_found_from_everywhere(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "units").mkdir()
+    with UnitWriter(tmp_path / "units" / "u.jsonl.gz", HOP, [50], "km") as writer:
         for cut in open_cuts(corpus([1.0, 0.5])):
             writer.write(cut, np.arange(round(cut.duration * 50)))
-    cuts = store(tmp_path / "u.jsonl.gz", tmp_path / "both.jsonl.gz")
+    monkeypatch.chdir(tmp_path)
+    store(Path("units") / "u.jsonl.gz", tmp_path / "both.jsonl.gz")
+    monkeypatch.chdir("/")
+    cuts = open_cuts(tmp_path / "both.jsonl.gz")
     units, features = UnitsField().bind(cuts).load(cuts[0]), FeaturesField().bind(cuts).load(cuts[0])
     assert units.tolist() == features[:, 0].tolist() == list(range(50))
     with pytest.raises(
