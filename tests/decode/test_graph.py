@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 
 from speechunits import store
+from speechunits.decode import kaldi
 from speechunits.decode.graph import compile_graph, load_graph
+from speechunits.decode.word_lattice import WordLattice
 from speechunits.errors import UserError
 from speechunits.text.characters import fit_characters
 from speechunits.text.lexicon import Lexicon, spell
-from tests.decode.toy_words import ARPA, LETTERS, lexicons, model
+from tests.decode.toy_words import ARPA, LETTERS, brute, lexicons, model, random_language, random_scores
 
 pytest.importorskip("kaldifst", reason="kaldifst is not installed: pip install 'speechunits[lattice]'")
 
@@ -26,6 +29,25 @@ def test_there_and_back(kind: str, tmp_path: Path) -> None:
     assert (meta["fingerprint"], meta["tokenizer"], meta["vocab"]) == (name, lexicon.fingerprint, len(lexicon.names))
     assert compile_graph(lexicon, model(tmp_path)).save(tmp_path / "twice") == name
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_languages_against_brute_force(seed: int) -> None:
+    """All readings: words, symbols of each word, scores."""
+    pytest.importorskip("kaldi_decoder", reason="kaldi-decoder is not installed: pip install 'speechunits[lattice]'")
+    lexicon, known = random_language(seed)
+    made, scores = compile_graph(lexicon, known), random_scores(4, 4, seed)
+    expected = brute(scores, lexicon, known)
+    found = WordLattice(*kaldi.search(made.fst, scores, 300.0, 300.0)).best(len(expected) + 1)
+    assert len(found) == len(expected)
+    for path, (score, _) in zip(found, expected, strict=True):
+        columns, words = [label - 1 for label in path.labels], [made.words[word - 1] for word in path.words]
+        assert path.graph + sum(float(row[i]) for row, i in zip(scores, columns, strict=True)) == pytest.approx(
+            score, abs=1e-3
+        )
+        ids = [i for i, _ in itertools.groupby(columns) if i != 3]
+        places = lexicon.places(words, ids)
+        assert all(tuple(ids[a:b]) in lexicon.words[word] for word, (a, b) in zip(words, places, strict=True))
 
 
 def test_tables_are_those_of_openfst(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,6 +119,24 @@ def brute(
             if ways:
                 found.append((scale * max(ways) + grammar_score(model, words), words))
     return sorted(found, key=lambda each: -each[0])
+
+
+def random_language(seed: int) -> tuple[Lexicon, BackoffModel]:
+    """Up to four words of three symbols, homophones and all, and n-grams of order 1 to 3, some of them missing."""
+    draw = random.Random(seed)
+    between, silence = draw.choice([(None, None), (0, None), (None, 0)])
+    symbols = (0, 1, 2) if between is silence else (1, 2)
+    words = {}
+    for word in "abcd"[: draw.randint(1, 4)]:
+        ways = {tuple(draw.choices(symbols, k=draw.randint(1, 2))) for _ in range(draw.randint(1, 2))}
+        words[word] = tuple(sorted(ways))
+    order = draw.randint(1, 3)
+    grams = {(word,): (-3 * draw.random(), -draw.random() * (order > 1)) for word in ("<s>", *words, "</s>")}
+    for length in range(2, order + 1):
+        for gram in itertools.product(("<s>", *words), *[words] * (length - 2), (*words, "</s>")):
+            if draw.random() < 0.3:
+                grams[gram] = (-2 * draw.random(), -draw.random() * (length < order))
+    return Lexicon(words, tuple("xyz"), "random", between, silence), BackoffModel(grams, order)
 
 
 def random_scores(frames: int, width: int, seed: int) -> Tensor:
