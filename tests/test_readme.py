@@ -19,9 +19,11 @@ from speechunits import cli, store
 from speechunits.config import build, load
 from speechunits.exchange.source import read_quantizer
 from speechunits.signature import mistakes
+from speechunits.units.dedup import Dedup
 from speechunits.units.features import Features
 from speechunits.units.tokenizer import UnitTokenizer
 from tests.exchange import toy as foreign
+from tests.tasks.hears import UNITS, hears
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -50,7 +52,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     source: Features = build({"_target_": f"{Features.__module__}.Features", "source": _target("frontends.mfcc.MFCC")})
     codebook = build({**_target("quantizers.kmeans.KMeans"), "size": 9}, dim=source.dim)
     codebook.centroids.normal_(0, 20)
-    UnitTokenizer.join(source, codebook).save(tmp_path / TOKENIZER)
+    tokenizer = UnitTokenizer.join(source, codebook)
+    tokenizer.save(tmp_path / TOKENIZER)
+    store.save(hears(UNITS, {"units": Dedup().over(tokenizer.stream)}), tmp_path / "exp/demo/asr/units/asr", kind="asr")
     soundfile.write(tmp_path / "speech.wav", np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
     foreign.folder(foreign.model("hubert", num_hidden_layers=6), tmp_path / "facebook" / "hubert-base-ls960")
     np.save(tmp_path / "km100.npy", np.random.default_rng(0).normal(size=(100, 24)))
@@ -72,15 +76,17 @@ def test_the_python_runs(folder: Path) -> None:
 
 def test_the_commands_run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     commands = [words for words in lines_of_shell() if words[0] == "speechunits"]
-    assert [words[1] for words in commands] == ["info", "encode", "import", "import", "export"]
+    assert [words[1] for words in commands] == ["info", "encode", "transcribe", "import", "import", "export"]
     for words in commands:
         monkeypatch.setattr(sys, "argv", words)
         cli.main()
     said = capsys.readouterr().out.splitlines()
     name = store.read_meta(TOKENIZER)["fingerprint"]
     assert said[0] == f"{TOKENIZER}: tokenizer {name}"
-    encoded, *imported = said[-4:]
-    assert json.loads(encoded)["fingerprint"] == name
+    imported = said[-3:]
+    encoded = next(i for i, line in enumerate(said) if line.startswith("{"))
+    assert json.loads(said[encoded])["fingerprint"] == name
+    assert said[encoded + 1] == "1" and said[encoded + 2].startswith("00:00:00,") and len(said) > encoded + 6
     what = ["exp/hubert: encoder ", "exp/km100: tokenizer ", "exp/hubert_transformers: hubert model"]
     assert all(line.startswith(begins) for line, begins in zip(imported, what, strict=True))
 
