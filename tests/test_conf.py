@@ -94,8 +94,9 @@ def recipe_of(path: Path) -> str:
 
 def under(path: Path) -> list[str]:
     """What a training example is laid over."""
-    fine_tuned = "finetune" in path.relative_to(ROOT).as_posix()
-    return ["finetune/small.yaml" if fine_tuned else "system/hubert_base.yaml", "trainer/cpu.yaml"]
+    kinds = {"finetune": "finetune/small.yaml", "asr": "asr/joint.yaml"}
+    found = [kinds[kind] for kind in kinds if kind in path.relative_to(ROOT).as_posix()]
+    return [*(found or ["system/hubert_base.yaml"]), "trainer/cpu.yaml"]
 
 
 def test_examples_are_found():
