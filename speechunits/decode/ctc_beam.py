@@ -12,7 +12,7 @@ from speechunits.decode.alignment import align
 from speechunits.decode.find_head import find_head
 from speechunits.decode.fusion import Fusion
 from speechunits.decode.hypothesis import Hypothesis
-from speechunits.decode.prefixes import NEVER, first_best, longer, nbest_lists
+from speechunits.decode.prefixes import NEVER, check_positive, first_best, longer, nbest_lists
 from speechunits.decode.trail import Trail
 from speechunits.seq import Seq
 
@@ -60,6 +60,9 @@ class CTCBeam(nn.Module):
             none.
         fusion: a language model and a bonus for each symbol.
         head: name of the CTC head; None = the first one that has scores for each frame.
+
+    Raises:
+        ValueError: a number is not 1 or more.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class CTCBeam(nn.Module):
         head: str | None = None,
     ) -> None:
         super().__init__()
+        check_positive(beam=beam, nbest=nbest, symbols=symbols)
         self.beam, self.nbest, self.symbols = beam, nbest, symbols
         self.threshold, self.blank_threshold = threshold, blank_threshold
         self.fusion, self.head = fusion or Fusion(), head

@@ -13,7 +13,7 @@ from speechunits.decode.ctc_prefixes import CTCPrefixes
 from speechunits.decode.find_head import find_head
 from speechunits.decode.fusion import Fusion
 from speechunits.decode.hypothesis import Hypothesis
-from speechunits.decode.prefixes import NEVER, first_best, nbest_lists
+from speechunits.decode.prefixes import NEVER, check_positive, first_best, nbest_lists
 from speechunits.decode.trail import Trail
 from speechunits.seq import Seq
 
@@ -36,7 +36,7 @@ class JointBeam(nn.Module):
         attention, ctc: names of the heads; None = the first that fits.
 
     Raises:
-        ValueError: the weight is not in [0, 1).
+        ValueError: the weight is not in [0, 1), or a number is not 1 or more.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class JointBeam(nn.Module):
         ctc: str | None = None,
     ) -> None:
         super().__init__()
+        check_positive(beam=beam, nbest=nbest)
         if not 0 <= ctc_weight < 1:
             raise ValueError("ctc_weight: from 0 to below 1; CTCBeam searches with CTC alone")
         self.beam, self.nbest, self.ctc_weight, self.longest = beam, nbest, ctc_weight, longest

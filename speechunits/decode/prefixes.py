@@ -12,6 +12,17 @@ MULTIPLIER = 6364136223846793005  # Knuth's, of MMIX
 NEVER = float("-inf")
 
 
+def check_positive(**numbers: int | None) -> None:
+    """See that those of ``numbers`` that are given are 1 or more.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise ValueError(f"{name} is {number}: give 1 or more")
+
+
 def longer(prefix: Tensor, symbols: Tensor) -> Tensor:
     """The number of a prefix that goes on with a symbol; that of the empty prefix is 0.
 

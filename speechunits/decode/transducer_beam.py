@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from speechunits.decode.find_head import find_head
 from speechunits.decode.fusion import Fusion
 from speechunits.decode.hypothesis import Hypothesis
-from speechunits.decode.prefixes import NEVER, first_best, longer, merge_equal, nbest_lists
+from speechunits.decode.prefixes import NEVER, check_positive, first_best, longer, merge_equal, nbest_lists
 from speechunits.decode.trail import Trail
 from speechunits.seq import Seq
 
@@ -62,6 +62,9 @@ class TransducerBeam(nn.Module):
         max_symbols: in one frame; None = at most one, which takes the frame.
         fusion: a language model and a bonus for each symbol.
         head: name of the transducer; None = the first one.
+
+    Raises:
+        ValueError: a number is not 1 or more.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class TransducerBeam(nn.Module):
         head: str | None = None,
     ) -> None:
         super().__init__()
+        check_positive(beam=beam, nbest=nbest, max_symbols=max_symbols)
         self.beam, self.nbest, self.max_symbols = beam, nbest, max_symbols
         self.fusion, self.head = fusion or Fusion(), head
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from speechunits.decode.find_head import find_head
 from speechunits.decode.hypothesis import Hypothesis
-from speechunits.decode.prefixes import nbest_lists
+from speechunits.decode.prefixes import check_positive, nbest_lists
 from speechunits.decode.trail import Trail
 from speechunits.seq import Seq
 
@@ -25,10 +25,14 @@ class TransducerGreedy(nn.Module):
     Args:
         max_symbols: in one frame; then a blank is taken.
         head: name of the transducer; None = the first one.
+
+    Raises:
+        ValueError: a number is not 1 or more.
     """
 
     def __init__(self, max_symbols: int = 10, head: str | None = None) -> None:
         super().__init__()
+        check_positive(max_symbols=max_symbols)
         self.max_symbols, self.head = max_symbols, head
 
     @torch.no_grad()

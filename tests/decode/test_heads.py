@@ -17,6 +17,7 @@ from speechunits.heads.attention_decoder import AttentionDecoder
 from speechunits.heads.ctc import CTC
 from speechunits.heads.recurrent_predictor import RecurrentPredictor
 from speechunits.heads.transducer import Transducer
+from speechunits.part import ConfigError
 from speechunits.seq import Seq, pad
 from tests.decode.scored import HOP
 
@@ -99,3 +100,17 @@ def test_every_configured_search_finds_the_same_in_every_batch(name: str, heads:
 
 def test_the_searches_are_found() -> None:
     assert set(SEARCHES) == {"greedy", "ctc_beam", "joint_beam", "transducer_greedy", "transducer_beam"}
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        *(("ctc_beam", number) for number in ("beam", "nbest", "symbols")),
+        *(("joint_beam", number) for number in ("beam", "nbest")),
+        *(("transducer_beam", number) for number in ("beam", "nbest", "max_symbols")),
+        ("transducer_greedy", "max_symbols"),
+    ],
+)
+def test_numbers_that_make_no_search(name: str, number: str) -> None:
+    with pytest.raises(ConfigError, match=f"{number} is 0: give 1 or more"):
+        build({**load(f"search/{name}.yaml")["model"]["search"], number: 0})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from recipes.compile_graph import compile_graph
 from recipes.fit_ngram import fit_ngram
 from recipes.recognise import recognise
 from speechunits import recipe, store
-from speechunits.config import build
+from speechunits.config import build, check_build, load
 from speechunits.decode.graph import load_graph
 from speechunits.decode.ngram import NGram
 from speechunits.errors import UserError
+from speechunits.stream import Stream
 from speechunits.text.characters import fit_characters
 from tests.recipes.toy import Corpus
 
@@ -97,6 +99,27 @@ def test_a_language_model_of_another_text_is_refused(recogniser: Path, corpus: C
     lm = f"model.search.fusion.lm.folder={tmp_path / 'ngram'}"
     with pytest.raises(UserError, match="its language model was fitted with the text tokenizer"):
         recipe.run(recognise, ["conf/search/ctc_beam.yaml", "conf/search/ngram.yaml", lm, *given])
+
+
+def test_an_asr_that_includes_a_search_is_checked_without_reading_weights(
+    language: tuple[Path, Any], letters: Path
+) -> None:
+    tree = load(
+        "input/units.yaml",
+        "heads/joint.yaml",
+        "search/joint_beam.yaml",
+        "search/ngram.yaml",
+        f"model.search.fusion.lm.folder={language[0] / 'ngram'}",
+    )["model"]
+    tree |= {
+        "_target_": "speechunits.tasks.asr.ASR",
+        "encoder": {"_target_": "speechunits.encoders.transformer.TransformerEncoder"},
+    }
+    tree["text"] = {"_target_": "speechunits.store.restore", "folder": str(letters)}
+    streams = {"units": Stream(Fraction(1, 50), (6,), "abc")}
+    assert check_build(tree, at="model", streams=streams) == []
+    tree["search"] |= {"ctc_weight": 1.0}
+    assert "ctc_weight: from 0 to below 1" in check_build(tree, at="model", streams=streams)[0]
 
 
 def test_a_recogniser_saved_with_its_language_model_needs_no_other_folder(
