@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from speechunits.config import build, load
 from speechunits.errors import UserError
 
 Normalise = Callable[[str, str | None], str]  # text and its language -> text
@@ -35,3 +36,16 @@ class ByLanguage:
                 f"for {', '.join(self.rules)}; add them or a default, or say in the manifest which language it is"
             )
         return rule(text, language)
+
+
+def read_normaliser(path: str) -> Normalise:
+    """What stands under ``normaliser`` in a YAML file, as in ``conf/text/normalisation.yaml``.
+
+    Raises:
+        UserError: there is no such file, or nothing of that name in it.
+    """
+    tree = load(path)
+    if "normaliser" not in tree:
+        raise UserError(f"{path}: has no key normaliser; give a file such as conf/text/normalisation.yaml")
+    made: Normalise = build(tree["normaliser"], at="normaliser")
+    return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import unicodedata
 
@@ -9,7 +10,7 @@ import pytest
 
 from speechunits.config import build, conf_root, load
 from speechunits.errors import UserError
-from speechunits.text.by_language import ByLanguage
+from speechunits.text.by_language import ByLanguage, read_normaliser
 from speechunits.text.normaliser import Normaliser
 
 TABLE = [
@@ -83,6 +84,16 @@ def test_of_no_language() -> None:
         shipped()("hello")
     keep = ByLanguage({"pt-BR": Normaliser(case="upper"), "pt": Normaliser()}, default=Normaliser(case="keep"))
     assert [keep("Oi", x) for x in ("pt_BR", "pt-PT", "fi", None)] == ["OI", "oi", "Oi", "Oi"]
+
+
+def test_for_the_fields_of_a_training() -> None:
+    """The same rules in both fields, also in a loader worker that is spawned."""
+    fields = load("finetune/ctc.yaml", "text/normalised.yaml")["data"]["fields"]
+    for name in ("text", "transcript"):
+        found = pickle.loads(pickle.dumps(build(fields[name]["normaliser"])))
+        assert [found(text, language) for language, text, _ in TABLE] == [want for *_, want in TABLE]
+    with pytest.raises(UserError, match=r"bpe.yaml: has no key normaliser; give a file such as"):
+        read_normaliser("text/bpe.yaml")
 
 
 def test_rules_that_contradict_themselves() -> None:
