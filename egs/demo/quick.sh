@@ -1,3 +1,3 @@
 preset=quick steps1=90 steps2=90 steps_dinosr=180 layer=3 clusters=100
-steps_asr=60 subwords=800 pieces=500
+steps_asr=60 subwords=800 text=(conf/text/words.yaml)
 measure=('seeds=[0,1]' fit_frames=30000)
