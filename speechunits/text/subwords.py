@@ -16,6 +16,7 @@ from speechunits import store
 from speechunits.config import build
 from speechunits.errors import UserError
 from speechunits.stream import Stream
+from speechunits.text.resegment import merge, sample
 from speechunits.text.unknown import unknown
 
 SPACE = "▁"  # what sentencepiece writes for the space before a word
@@ -47,6 +48,8 @@ class Subwords(nn.Module):
         self.fingerprint = store.identity(self)
         self.processor = sentencepiece.SentencePieceProcessor(model_proto=self.proto.cpu().numpy().tobytes())
         self.symbols = tuple(self.processor.id_to_piece(i + UNKNOWN) for i in range(self.size))
+        self.ids = {piece: i for i, piece in enumerate(self.symbols)}
+        self.scores = {piece: self.processor.get_score(i + UNKNOWN) for piece, i in self.ids.items()}
         self.characters = {" ", *(piece for piece in self.symbols if len(piece) == 1)} - {SPACE}
 
     @property
@@ -81,9 +84,10 @@ class Subwords(nn.Module):
         Raises:
             UserError: as ``encode``.
         """
-        sentencepiece.set_random_generator_seed(int(generator.integers(1 << 31)))
-        ids = self.processor.encode(self._clean(text), enable_sampling=True, alpha=strength, nbest_size=-1)
-        return torch.tensor(ids, dtype=torch.int64) - UNKNOWN
+        cut = merge if self.kind == "bpe" else sample
+        words = self._clean(text).split()
+        pieces = [piece for word in words for piece in cut(SPACE + word, self.scores, strength, generator)]
+        return torch.tensor([self.ids[piece] for piece in pieces], dtype=torch.int64)
 
     def decode(self, ids: Tensor) -> str:
         """The text of (N,) ids."""

@@ -19,6 +19,7 @@ from speechunits.config import build
 from speechunits.errors import UserError
 from speechunits.seq import Seq, pad, unpad
 from speechunits.stream import Stream
+from speechunits.text.resegment import merge, sample
 from speechunits.units.dedup import joined
 from speechunits.units.units import Units
 
@@ -75,6 +76,14 @@ class UnitBPE(nn.Module):
         return sentencepiece.SentencePieceProcessor(model_proto=self.proto.cpu().numpy().tobytes())
 
     @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {self._model.id_to_piece(i + 1): i for i in range(self.size)}
+
+    @cached_property
+    def _scores(self) -> dict[str, float]:
+        return {piece: self._model.get_score(i + 1) for piece, i in self._ids.items()}
+
+    @cached_property
     def _spelled(self) -> list[Tensor]:
         """The units of every subword; sentencepiece's piece 0 is for what is unknown, which nothing is."""
         return [torch.from_numpy(read(self._model.id_to_piece(i + 1))) for i in range(self.size)]
@@ -93,11 +102,11 @@ class UnitBPE(nn.Module):
             raise ValueError(f"units run from {int(units.min())} to {int(units.max())}, outside 0 to {self.units - 1}")
         text = write(units)
         if random is None or self.alpha is None:
-            ids = self._model.encode(text)
-        else:
-            sentencepiece.set_random_generator_seed(int(random.integers(1 << 31)))
-            ids = self._model.encode(text, enable_sampling=True, alpha=self.alpha, nbest_size=-1)
-        return torch.tensor(ids, dtype=torch.int64) - 1
+            return torch.tensor(self._model.encode(text), dtype=torch.int64) - 1
+        cut = merge if self.kind == "bpe" else sample
+        return torch.tensor(
+            [self._ids[piece] for piece in cut(text, self._scores, self.alpha, random)], dtype=torch.int64
+        )
 
     def decode(self, ids: Tensor) -> Tensor:
         """(N,) subwords -> (T,) int64 units."""

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import copy
+import json
+import math
 import pickle
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +20,7 @@ from speechunits.config import build
 from speechunits.errors import UserError
 from speechunits.text.subwords import UNKNOWN, Subwords, fit_subwords
 
+ROOT = Path(__file__).resolve().parents[2]
 TEXTS = [
     "the cat sat on the mat", "a bat and a rat ran at the cat", "that hat is on the mat", "the rat ate the oats on the mat",
     "she sells sea shells on the sea shore", "the shells she sells are sea shells", "es lebe der könig",
@@ -86,16 +92,35 @@ def test_the_same_text_gives_the_same_pieces(text: Subwords) -> None:
     assert fit_subwords(TEXTS[:-1], text.kind, text.size - 5).fingerprint != text.fingerprint
 
 
-def test_other_pieces_of_the_same_text(text: Subwords) -> None:
+def test_other_pieces_of_the_same_text(text: Subwords, tmp_path: Path) -> None:
     """By the generator alone, whatever was drawn before; none at strength 0 of BPE or a high power of a unigram model."""
     line, strength = TEXTS[1], {"bpe": 0.3, "unigram": 0.3}[text.kind]
     draws = [text.resample(line, strength, np.random.default_rng(seed)) for seed in range(20)]
     assert all(text.decode(ids) == line for ids in draws)
     assert len({tuple(ids.tolist()) for ids in draws}) > 10
     assert text.resample(line, strength, np.random.default_rng(7)).equal(draws[7])
+    code = (
+        "import numpy as np; from speechunits import store; t = store.restore({!r});"
+        "print(t.resample({!r}, {}, np.random.default_rng(7)).tolist())"
+    )
+    store.save(text, tmp_path / "text")
+    command = [sys.executable, "-c", code.format(str(tmp_path / "text"), line, strength)]
+    elsewhere = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert json.loads(elsewhere) == draws[7].tolist()  # as a training that is resumed does
     plain = {"bpe": 0.0, "unigram": 1000.0}[text.kind]
     for line in TEXTS:
         assert text.resample(line, plain, np.random.default_rng(0)).equal(text.encode(line))
+
+
+def test_pieces_are_drawn_as_often_as_by_sentencepiece(text: Subwords) -> None:
+    """Of one word, 3000 times; its own draws are others in every process, so the bound is five deviations."""
+    word, count, generator = "talked", 3000, np.random.default_rng(0)
+    ours = Counter(tuple(text.resample(word, 0.3, generator).tolist()) for _ in range(count))
+    sampled = [text.processor.encode(word, enable_sampling=True, alpha=0.3, nbest_size=-1) for _ in range(count)]
+    theirs = Counter(tuple(i - UNKNOWN for i in ids) for ids in sampled)
+    for ids in ours.keys() | theirs.keys():
+        p = (ours[ids] + theirs[ids]) / (2 * count)
+        assert abs(ours[ids] - theirs[ids]) / count < 5 * math.sqrt(2 * p * (1 - p) / count) + 2 / count, ids
 
 
 def test_errors(text: Subwords) -> None:
