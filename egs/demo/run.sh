@@ -26,7 +26,7 @@ pretrain() {
 asr() {
   recipe train "$here/asr/$1.yaml" out="$exp/asr/$1" data.train="$exp/asr/cuts/train.jsonl.gz" \
     data.valid="$exp/asr/cuts/valid.jsonl.gz" data.fields.text.tokenizer.folder="$exp/asr/text/text" trainer.max_steps=$steps_asr \
-    schedule.warmup=$((steps_asr / 10)) "${@:2}"
+    schedule.warmup=$((steps_asr / 10)) schedule.hold=$((steps_asr * 6 / 10)) schedule.decay=$((steps_asr * 3 / 10)) "${@:2}"
 }
 
 if stage 0 "synthesise the corpus"; then
