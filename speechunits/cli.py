@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import pkgutil
 import runpy
@@ -16,6 +17,7 @@ from pathlib import Path
 from speechunits import __version__, store
 from speechunits.config import dump
 from speechunits.errors import UserError
+from speechunits.protocols import Recognises
 from speechunits.recipe import exit_codes, usable_device
 
 
@@ -64,11 +66,11 @@ def transcribe(args: argparse.Namespace) -> None:
     MODEL is the asr/ or recogniser/ folder of a training. A model of units needs the --tokenizer that made them, and
     --subwords where they were joined; one of stored features needs the --features that were stored. Long files are heard in
     overlapping windows. Files that cannot be read are listed at the end; with --out DIR each file's text is written there as
-    NAME.FORMAT.
+    NAME.FORMAT. With --live, AUDIO is - and raw 16-bit little-endian mono PCM from standard input becomes words as they come:
+    arecord -t raw -f S16_LE -r 16000 | speechunits transcribe asr/ - --live
     """
     from speechunits.config import load
     from speechunits.data.audio_windows import audio_windows
-    from speechunits.protocols import Recognises
     from speechunits.tasks.listening import Listening
     from speechunits.tasks.subtitles import FORMATS
     from speechunits.tasks.transcriber import Transcriber
@@ -76,12 +78,16 @@ def transcribe(args: argparse.Namespace) -> None:
     from speechunits.units.tokenizer import UnitTokenizer
 
     device = usable_device(args.device)
-    search = load(args.search)["model"]["search"] if args.search else None
-    model = store.restore(args.model, device, changes={"search": search} if search else None)
+    changes = {"search": load(args.search)["model"]["search"]} if args.search else {}
+    horizon = {name: value for name in ("chunk", "left") if (value := getattr(args, name)) is not None}
+    model = store.restore(args.model, device, changes=changes | ({"encoder": horizon} if horizon else {}))
     if not isinstance(model, Recognises):
         raise UserError(
             f"{args.model}: holds a {type(model).__name__}, which writes no text; give an asr/ or recogniser/"
         )
+    if args.live:
+        _live(args, model)
+        return
     tokenizer = UnitTokenizer.load(args.tokenizer, device) if args.tokenizer else None
     features = store.restore(args.features, device, Features) if args.features else None
     listen = Listening(model, tokenizer, [store.restore(folder) for folder in args.subwords], features)
@@ -104,6 +110,25 @@ def transcribe(args: argparse.Namespace) -> None:
             print(text, end="", flush=True)
     if bad:
         raise UserError(f"{len(bad)} of {len(args.audio)} files could not be transcribed: " + "; ".join(bad))
+
+
+def _live(args: argparse.Namespace, model: Recognises) -> None:
+    from speechunits.data.pcm import pcm_blocks
+    from speechunits.tasks.live import Live
+
+    if args.audio != ["-"] or args.format != "txt" or args.out:
+        raise UserError(
+            "--live hears standard input and writes to the terminal: give - as AUDIO, no --format and no --out"
+        )
+    live = Live(model)
+    if args.rate * live.rate != 1:
+        raise UserError(
+            f"--rate {args.rate}: the model hears {1 / live.rate} Hz; let sox or ffmpeg resample before the pipe"
+        )
+    with contextlib.suppress(KeyboardInterrupt):  # how one ends a microphone
+        for block in pcm_blocks(sys.stdin.buffer):
+            print("".join(f"{word.text} " for word in live.feed(block)), end="", flush=True)
+    print(" ".join(word.text for word in live.finish()), flush=True)
 
 
 def info(args: argparse.Namespace) -> None:
@@ -207,6 +232,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--subwords", action="append", default=[], help="folder of subwords of units (fit_unit_bpe)")
     sub.add_argument("--features", help="folder features/ of extract_features, where the model reads stored features")
     sub.add_argument("--search", help="YAML of another search (conf/search)")
+    sub.add_argument("--live", action="store_true", help="hear standard input (AUDIO is -), print words as they come")
+    sub.add_argument("--rate", type=int, default=16000, help="of standard input, Hz")
+    sub.add_argument("--chunk", type=int, help="frames that the encoder hears at once, in place of the saved ones")
+    sub.add_argument("--left", type=int, help="frames before a chunk that it hears, in place of the saved ones")
     sub.add_argument("--window", type=float, default=30.0, help="seconds that are heard at once")
     sub.add_argument("--overlap", type=float, default=5.0, help="seconds that a window shares with the next")
     sub.add_argument("--device", default="cpu", help="torch device, e.g. cuda")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -30,11 +31,46 @@ class Greedy:
         scores = heads[name].scores(heard[name])  # type: ignore[operator]
         return [[read(row)] for row in unpad(scores.with_data(scores.data.detach().cpu()))]
 
+    def stream(self, heads: Mapping[str, nn.Module]) -> GreedyStream:
+        """The same for an utterance that comes piece by piece (see ``hypothesis.Streams``)."""
+        name = find_head(heads, "scores", "Greedy", self.head)
+        return GreedyStream(name, heads[name])
+
+
+class GreedyStream:
+    """``Greedy`` of one utterance, piece by piece: a run at the end of a piece is held back until it ends.
+
+    Args:
+        name, head: what to read of what was heard, and the head that reads it.
+    """
+
+    def __init__(self, name: str, head: nn.Module) -> None:
+        self.name, self.head = name, head
+        self.best, self.path = torch.empty(0), torch.empty(0, dtype=torch.int64)  # of the run that is held back
+        self.frames = 0  # before it
+
+    def __call__(self, heard: Mapping[str, Seq], last: bool) -> Hypothesis:
+        """See ``hypothesis.RunningSearch``."""
+        best, path = self.head.scores(heard[self.name]).data[0].detach().cpu().max(-1)  # type: ignore[operator]
+        best, path = torch.cat([self.best.to(best), best]), torch.cat([self.path, path])
+        blank = self.head.vocab[0]  # type: ignore[index]
+        changes = (path[1:] != path[:-1]).nonzero()
+        open_from = int(changes[-1]) + 1 if len(changes) else 0
+        cut = len(path) if last or not len(path) or path[-1] == blank else open_from
+        found = merged(best[:cut], path[:cut], blank)
+        assert found.spans is not None
+        found = replace(found, spans=found.spans + self.frames)
+        self.best, self.path, self.frames = best[cut:], path[cut:], self.frames + cut
+        return found
+
 
 def read(scores: Tensor) -> Hypothesis:
     """Log-probabilities (T, V + 1), the blank last -> the hypothesis of the best path."""
-    blank = scores.size(-1) - 1
-    best, path = scores.max(-1)
+    return merged(*scores.max(-1), scores.size(-1) - 1)
+
+
+def merged(best: Tensor, path: Tensor, blank: int) -> Hypothesis:
+    """Log-probabilities and symbols (T,) of a path -> its hypothesis."""
     symbols, counts = torch.unique_consecutive(path, return_counts=True)
     edges = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     spans = torch.stack([edges[:-1], edges[1:]], -1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -47,6 +47,35 @@ class Search(Protocol):
         Args:
             heads: by name; a search takes those it is made for.
             heard: (B, T, D) of each head.
+
+        Raises:
+            UserError: the heads are not those that it searches.
+        """
+        ...
+
+
+class RunningSearch(Protocol):
+    """A search of one utterance that comes piece by piece; what it has said stays said."""
+
+    def __call__(self, heard: Mapping[str, Seq], last: bool) -> Hypothesis:
+        """What has become certain.
+
+        Args:
+            heard: (1, T, D) of each head, the frames after those of the call before.
+            last: nothing follows.
+
+        Returns:
+            New symbols, with spans counted from the beginning of the utterance; the scores of all calls add up.
+        """
+        ...
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """A search that need not wait for the end of an utterance."""
+
+    def stream(self, heads: Mapping[str, nn.Module]) -> RunningSearch:
+        """To be called with the pieces of one utterance.
 
         Raises:
             UserError: the heads are not those that it searches.

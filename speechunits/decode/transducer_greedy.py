@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from speechunits.decode.find_head import find_head
 from speechunits.decode.hypothesis import Hypothesis
 from speechunits.decode.prefixes import check_positive, nbest_lists
 from speechunits.decode.trail import Trail
 from speechunits.seq import Seq
+
+Said = tuple[Tensor, Any]  # what is expected after the symbols that were said, and the state in which they are
 
 
 class TransducerGreedy(nn.Module):
@@ -39,29 +43,71 @@ class TransducerGreedy(nn.Module):
     def forward(self, heads: Mapping[str, nn.Module], heard: Mapping[str, Seq]) -> list[list[Hypothesis]]:
         """See ``Search``."""
         name = find_head(heads, "join", "TransducerGreedy", self.head)
-        head, x = heads[name], heard[name]
-        batch, blank, device = len(x.lengths), head.vocab[0], x.data.device
-        rows, trail = torch.arange(batch, device=device), Trail(3)
-        said = torch.full((batch,), blank, device=device)
-        frame, count, nodes = torch.zeros_like(said), torch.zeros_like(said), torch.full_like(said, -1)
+        x = heard[name]
+        return self.follow(heads[name], x, first(heads[name], len(x.lengths), x.data.device))[0]
+
+    def stream(self, heads: Mapping[str, nn.Module]) -> TransducerGreedyStream:
+        """The same for an utterance that comes piece by piece (see ``hypothesis.Streams``)."""
+        name = find_head(heads, "join", "TransducerGreedy", self.head)
+        return TransducerGreedyStream(self, name, heads[name])
+
+    def follow(self, head: nn.Module, x: Seq, said: Said) -> tuple[list[list[Hypothesis]], Said]:
+        """Hypotheses of frames (B, T, dim), and what is said after them. ``said``: before them."""
+        batch, blank, device = len(x.lengths), head.vocab[0], x.data.device  # type: ignore[index]
+        rows, trail, (out, state) = torch.arange(batch, device=device), Trail(3), said
+        symbol = torch.full((batch,), blank, device=device)
+        frame, count, nodes = torch.zeros_like(symbol), torch.zeros_like(symbol), torch.full_like(symbol, -1)
         score, chance = (
             torch.zeros(batch, dtype=torch.float64, device=device),
             torch.zeros(batch, dtype=torch.float64, device=device),
         )
-        state = head.begin(batch, device)
         while bool((waiting := frame < x.lengths).any()):
-            out, state = head.advance(state, said)
             while bool(waiting.any()):
-                scores = head.join(x.data[rows, frame.clamp(max=x.data.size(1) - 1)], out).double()
+                scores = head.join(x.data[rows, frame.clamp(max=x.data.size(1) - 1)], out).double()  # type: ignore[operator]
                 best = scores.argmax(-1).masked_fill(count >= self.max_symbols, blank)
                 value = scores.gather(1, best[:, None])[:, 0]
                 score = torch.where(waiting, score + value, score)
                 says = waiting & (best != blank)
-                said, chance = torch.where(says, best, said), torch.where(says, value.exp(), chance)
+                symbol, chance = torch.where(says, best, symbol), torch.where(says, value.exp(), chance)
                 skips = waiting & ~says
                 frame, count = frame + skips.long(), (count + says.long()).masked_fill(skips, 0)
                 waiting = skips & (frame < x.lengths)
-            grown = trail.grow(nodes, said, frame, chance)
-            nodes = torch.where(frame < x.lengths, grown, nodes)
+            says = frame < x.lengths  # the others have come to their end
+            nodes = torch.where(says, trail.grow(nodes, symbol, frame, chance), nodes)
+            after, moved = head.advance(state, symbol)  # type: ignore[operator]
+            out, state = torch.where(says[:, None], after, out), moved.where(says, state)
         ids, facts = trail.read(nodes)
-        return nbest_lists(score[:, None], ids, torch.stack([facts[1], facts[1] + 1], -1), facts[2])
+        found = nbest_lists(score[:, None], ids, torch.stack([facts[1], facts[1] + 1], -1), facts[2])
+        return found, (out, state)
+
+
+class TransducerGreedyStream:
+    """``TransducerGreedy`` of one utterance, piece by piece.
+
+    Args:
+        search: how.
+        name, head: what to read of what was heard, and the transducer that reads it.
+    """
+
+    def __init__(self, search: TransducerGreedy, name: str, head: nn.Module) -> None:
+        self.search, self.name, self.head = search, name, head
+        self.said: Said | None = None
+        self.frames = 0
+
+    @torch.no_grad()
+    def __call__(self, heard: Mapping[str, Seq], last: bool) -> Hypothesis:
+        """See ``hypothesis.RunningSearch``."""
+        x = heard[self.name]
+        said = first(self.head, 1, x.data.device) if self.said is None else self.said
+        ((found,),), self.said = self.search.follow(self.head, x, said)
+        assert found.spans is not None
+        found = replace(found, spans=found.spans + self.frames)
+        self.frames += x.data.size(1)
+        return found
+
+
+def first(head: nn.Module, batch: int, device: torch.device) -> Said:
+    """Nothing is said."""
+    blank = torch.full((batch,), head.vocab[0], device=device)  # type: ignore[index]
+    said: Said = head.advance(head.begin(batch, device), blank)  # type: ignore[operator]
+    return said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -27,31 +27,43 @@ class Word:
 
 
 def words(found: Hypothesis, decode: Callable[[Tensor], str], edges: Tensor) -> list[Word]:
-    """The words that the search found, else those of ``decode(found.ids)``, which white space parts.
-
-    A symbol belongs to the words that it begins or changes when it is added to those before it; one that is white space
-    alone belongs to none.
+    """The words that the search found, else those that its symbols spell.
 
     Args:
         decode: the tokenizer's.
         edges: (T + 1,) seconds at which the frames of the spans begin, and at which the last one ends.
     """
-    of = [list(range(first, behind)) for _, first, behind in found.words or ()]  # symbols of each word
-    before = [word for word, _, _ in found.words or ()]
-    for i in range(len(found.ids)) if found.words is None else ():
-        now = decode(found.ids[: i + 1]).split()
+    if found.words is None:
+        made = spelled(found.ids, decode)
+    else:
+        made = [(text, list(range(first, behind))) for text, first, behind in found.words]
+    return [timed(text, symbols, found, lambda frame: float(edges[frame])) for text, symbols in made]
+
+
+def spelled(ids: Tensor, decode: Callable[[Tensor], str]) -> list[tuple[str, list[int]]]:
+    """The words of ``decode(ids)``, which white space parts, each with the numbers of its symbols.
+
+    A symbol belongs to the words that it begins or changes when it is added to those before it; one that is white space
+    alone belongs to none.
+    """
+    of: list[list[int]] = []  # symbols of each word
+    before: list[str] = []
+    for i in range(len(ids)):
+        now = decode(ids[: i + 1]).split()
         of = of[: len(now)] + [[] for _ in range(len(now) - len(of))]
         for k, word in enumerate(now):
             if before[k : k + 1] != [word]:
                 of[k].append(i)
         before = now
-    made = []
-    for text, symbols in zip(before, of, strict=True):
-        start = end = sure = None
-        if found.spans is not None:
-            first, after = found.spans[symbols].unbind(1)
-            start, end = float(edges[int(first.min())]), float(edges[int(after.max())])
-        if found.confidence is not None:
-            sure = float(found.confidence[symbols].min())
-        made.append(Word(text, start, end, sure))
-    return made
+    return list(zip(before, of, strict=True))
+
+
+def timed(text: str, symbols: Sequence[int], found: Hypothesis, seconds: Callable[[int], float]) -> Word:
+    """The word that these symbols of ``found`` are; ``seconds`` says when a frame of its spans begins."""
+    start = end = sure = None
+    if found.spans is not None:
+        first, after = found.spans[symbols].unbind(1)
+        start, end = seconds(int(first.min())), seconds(int(after.max()))
+    if found.confidence is not None:
+        sure = float(found.confidence[symbols].min())
+    return Word(text, start, end, sure)

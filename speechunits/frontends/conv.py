@@ -76,6 +76,7 @@ class ConvFrontend(nn.Module):
         self.dim, self.kernels, self.strides, self.grad_scale = channels, tuple(kernels), tuple(strides), grad_scale
         self.rate, self.normalize_audio = Fraction(1, sample_rate), normalize_audio
         self.normalize_eps = normalize_eps
+        self.local = norm == "layer" and not normalize_audio  # see LogMel
         self.hop = self.rate
         for stride in strides:
             self.hop *= stride

@@ -38,7 +38,12 @@ class LogMel(nn.Module):
         super().__init__()
         self.spectrum = MelSpectrum(bands, Fraction(hop), sample_rate, scale)
         self.stack, self.normalize = stack, normalize
-        self.dim, self.hop = bands * stack, Fraction(hop) * stack
+        self.dim, self.hop, self.rate = bands * stack, Fraction(hop) * stack, self.spectrum.rate
+
+    @property
+    def local(self) -> bool:
+        """Whether frame t hears nothing before the sample at t * hop, so that pieces give what the whole gives."""
+        return self.normalize == "none"
 
     def frames(self, lengths: Tensor) -> Tensor:
         """Samples (B,) -> frames (B,)."""

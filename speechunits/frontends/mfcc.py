@@ -50,6 +50,7 @@ class MFCC(nn.Module):
         super().__init__()
         self.spectrum = MelSpectrum(bands, Fraction(hop), sample_rate)
         self.deltas, self.dim, self.hop = deltas, cepstra * (3 if deltas else 1), Fraction(hop)
+        self.local, self.rate = not deltas, self.spectrum.rate  # see LogMel
         with torch.device("cpu"):  # see MelSpectrum
             k, n = torch.arange(cepstra, dtype=torch.float64), torch.arange(bands, dtype=torch.float64)
             dct = torch.cos(math.pi / bands * (n[:, None] + 0.5) * k) * math.sqrt(2.0 / bands)

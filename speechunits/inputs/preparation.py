@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import torch
@@ -58,3 +59,11 @@ class Preparation(nn.Module):
         if self.augment is not None and draws is not None:
             x, _, _ = self.augment(x, draws)
         return x if self.subsampling is None else self.subsampling(x)  # type: ignore[no-any-return]
+
+    def stream(self, x: Seq, state: Sequence[Tensor] | None = None) -> tuple[Seq, Sequence[Tensor] | None]:
+        """``forward`` without draws, and the state for the frames that follow; all calls but an utterance's last take a
+        multiple of ``factor`` frames. ``norm`` must look at each frame alone, as ``GlobalNorm`` does.
+        """
+        if self.norm is not None:
+            x = self.norm(x)
+        return (x, None) if self.subsampling is None else self.subsampling.stream(x, state)  # type: ignore[return-value, operator]

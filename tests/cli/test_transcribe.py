@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from speechunits import store
@@ -111,3 +114,53 @@ def test_what_does_not_fit_is_said(
     ):
         code, _, error = speechunits("transcribe", *arguments, tmp_path / "a.wav")
         assert code == 2 and says in error and len(error.splitlines()) == 1, error
+
+
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """``pipe(data)``: bytes on standard input."""
+
+    def fill(data: bytes) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))  # type: ignore[arg-type]
+
+    return fill
+
+
+def test_a_pipe_says_what_the_file_says(speechunits: Any, heard: Path, pipe: Any, tmp_path: Path) -> None:
+    samples = np.round(32767 * wave(tmp_path / "a.wav", 5.0)).astype("<i2")
+    soundfile.write(tmp_path / "a.wav", samples, 16000)
+    code, text, _ = speechunits("transcribe", heard, tmp_path / "a.wav")
+    assert code == 0 and len(text.split()) > 5
+    pipe(samples.tobytes())
+    assert speechunits("transcribe", heard, "-", "--live", "--rate", "16000")[:2] == (0, text)
+    store.save(store.restore(heard, changes={"encoder": {"chunk": None}}), tmp_path / "whole", kind="asr")
+    code, _, error = speechunits("transcribe", tmp_path / "whole", "-", "--live")
+    assert code == 2 and "model.encoder.chunk is null" in error
+    pipe(samples.tobytes())
+    code, again, _ = speechunits("transcribe", tmp_path / "whole", "-", "--live", "--chunk", "10", "--left", "10")
+    assert (code, again) == (0, text)
+
+
+def test_what_cannot_be_heard_live_is_said(
+    speechunits: Any, heard: Path, of_units: tuple[Path, Path], pipe: Any, tmp_path: Path
+) -> None:
+    wave(tmp_path / "a.wav", 1.0)
+    tree = {**FILTERBANK, "frontend": {**FILTERBANK["frontend"], "normalize": "utterance"}}  # type: ignore[dict-item]
+    store.save(hears(tree), tmp_path / "whole", kind="asr")
+    for data, arguments, says in (
+        (b"", (heard, "-", "--live"), "the input has no sample"),
+        (b"\0" * 9, (heard, "-", "--live"), "the input ends in the middle of a sample"),
+        (b"", (heard, "-", "--live", "--rate", "8000"), "--rate 8000: the model hears 16000 Hz"),
+        (b"", (heard, tmp_path / "a.wav", "--live"), "--live hears standard input"),
+        (b"", (of_units[0], "-", "--live"), "live recognition hears audio, and this model has a UnitInput"),
+        (b"", (tmp_path / "whole", "-", "--live"), "this LogMel looks at the whole utterance"),
+    ):
+        pipe(data)
+        code, _, error = speechunits("transcribe", *arguments)
+        assert code == 2 and says in error and len(error.splitlines()) == 1, error
+
+
+def test_audio_of_zero_length_is_said(speechunits: Any, heard: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "none.wav", np.zeros(0), 16000)
+    code, text, error = speechunits("transcribe", heard, tmp_path / "none.wav")
+    assert code == 2 and text == "" and "none.wav: cannot be read as audio (" in error and len(error.splitlines()) == 1
