@@ -48,7 +48,7 @@ def recognise(
     log_to(f"{out}/recognise.log")
     place = usable_device(device)
     spell = None if normaliser is None else build(normaliser, at="normaliser")
-    known = {name: read_system(name, node) for name, node in systems.items()}
+    known = {name: read_system(f"systems.{name}", node) for name, node in systems.items()}
     splits = {name: {**(cuts or {}), **(system.cuts or {})} for name, system in known.items()}
     if without := [name for name, found in splits.items() if not found]:
         raise UserError(f"cuts: there is no split for {some(without)}; give cuts.test=... or systems.{without[0]}.cuts")

@@ -101,15 +101,15 @@ def _stored(name: str, cuts: Cuts) -> Field:
     return UnitsField(name, aligned=stream is None or stream.hop is not None)
 
 
-def read_system(name: str, node: str | Tree) -> System:
-    """A folder's path, or the arguments of ``System``.
+def read_system(at: str, node: str | Tree) -> System:
+    """A folder's path, or the arguments of ``System``; ``at`` is the key, for errors.
 
     Raises:
         ConfigError: with all mistakes of the arguments.
     """
     tree = {"folder": node} if isinstance(node, str) else dict(node)
     place = f"{System.__module__}.{System.__name__}"
-    if found := list(mistakes({"_target_": place, **tree}, f"systems.{name}", False)):
+    if found := list(mistakes({"_target_": place, **tree}, at, False)):
         raise ConfigError(found)
     return System(**tree)
 
@@ -119,9 +119,10 @@ class Recognition:
 
     Args:
         model: what ``System.restore`` gave.
-        cuts: with transcripts.
+        cuts: those of a split.
         fields: what ``predict`` reads.
         max_seconds, num_workers, device: see ``FeaturePass``.
+        transcribed: the cuts say what was said; else ``Reading.said`` is empty.
 
     Raises:
         UserError: the data has codes of another tokenizer than the model was trained on.
@@ -135,9 +136,10 @@ class Recognition:
         max_seconds: float = 60.0,
         num_workers: int = 0,
         device: str | torch.device = "cpu",
+        transcribed: bool = True,
     ) -> None:
         self.model, self.device = model, torch.device(device)
-        more = {"transcript": TextField(), "cut": CutField()}
+        more: dict[str, Field] = {"cut": CutField()} | ({"transcript": TextField()} if transcribed else {})
         self.batches = FeaturePass(
             cuts, {**fields, **more}, max_seconds, 0.0, 1.0, num_workers, device, rank=0, ranks=1
         )
@@ -152,13 +154,21 @@ class Recognition:
         self.codes: dict[str, list[list[Tensor]]] = {}
         self.frames, self.seconds = 0, 0.0
 
-    @torch.inference_mode()
     def read(self) -> list[Reading]:
         """Every utterance of the split, in no order that means anything.
 
         Raises:
             UserError: a cut cannot be read.
         """
+        readings = self.read_some()
+        if self.batches.bad:
+            why = [f"{name}: {reason}" for name, reason in self.batches.bad.items()]
+            raise UserError(f"{len(why)} cuts cannot be read ({some(why)}); leave them out")
+        return readings
+
+    @torch.inference_mode()
+    def read_some(self) -> list[Reading]:
+        """The utterances that can be read; ``batches.bad`` has the others."""
         out: list[Reading] = []
         for _, batch in self.batches():
             begin = self._now()
@@ -167,13 +177,9 @@ class Recognition:
             self.frames += int(self.model.lengths(batch).sum())
             self._keep(batch)
             hypotheses = heard.get("hypotheses") or [[] for _ in heard["text"]]
-            for cut, said, text, found in zip(
-                batch["cut"], batch["transcript"], heard["text"], hypotheses, strict=True
-            ):
-                out.append(Reading(cut.id, said, text, *voice(cut), self._more(found)))
-        if self.batches.bad:
-            why = [f"{name}: {reason}" for name, reason in self.batches.bad.items()]
-            raise UserError(f"{len(why)} cuts cannot be read ({some(why)}); leave them out")
+            said = batch.get("transcript", [""] * len(batch["cut"]))
+            for cut, truth, text, found in zip(batch["cut"], said, heard["text"], hypotheses, strict=True):
+                out.append(Reading(cut.id, truth, text, *voice(cut), self._more(found)))
         return out
 
     def unwritable(self, readings: Sequence[Reading], spelled: Callable[[str, str], str]) -> list[str]:
