@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from speechunits.metrics.edit_distance import edit_distance
+from speechunits.metrics.edit_distance import edit_distances
 
 WORDS = 64  # the most frequent ones are tried
 
@@ -31,9 +31,7 @@ def best_constant(references: Sequence[str]) -> tuple[str, float]:
         raise ValueError("no reference has a word")
 
     def edits(candidates: list[tuple[int, ...]]) -> list[int]:
-        pairs = [(torch.tensor(c, dtype=torch.int64), one) for c in candidates for one in said]
-        left, right = zip(*pairs, strict=True)
-        return edit_distance(left, right).view(len(candidates), -1).sum(1).tolist()
+        return edit_distances([torch.tensor(c, dtype=torch.int64) for c in candidates], said).sum(1).tolist()
 
     def best(candidates: list[tuple[int, ...]]) -> tuple[int, tuple[int, ...]]:
         blocks = [candidates[i : i + 64] for i in range(0, len(candidates), 64)]

@@ -7,14 +7,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from speechunits.seq import pad
+from speechunits.seq import Seq, pad
 
 ONE = 1 << 32  # an edit, in a sum that also counts substitutions
 
 
 def edit_distance(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
     """(P,) int64: fewest insertions, deletions and substitutions from ``left[p]`` (N_p,) to ``right[p]`` (M_p,)."""
-    return _cheapest(left, right, 1, 1)
+    return _cheapest(pad(left, None), pad(right, None), 1, 1) if left else torch.zeros(0, dtype=torch.int64)
+
+
+def edit_distances(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
+    """(P, Q) int64: fewest edits from each of ``left`` to each of ``right``; both have one at least."""
+    a, b = pad(left, None), pad(right, None)
+    each = Seq(a.data.repeat_interleave(len(right), 0), a.lengths.repeat_interleave(len(right)), None)
+    every = Seq(b.data.repeat(len(left), 1), b.lengths.repeat(len(left)), None)
+    return _cheapest(each, every, 1, 1).view(len(left), len(right))
 
 
 def edit_counts(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
@@ -23,20 +31,19 @@ def edit_counts(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
     Of all such alignments, one with the fewest substitutions, that is, with the most symbols right. Deletions less
     insertions are N - M in each of them, so the number of edits and of substitutions decide all three.
     """
-    total = _cheapest(left, right, ONE, ONE + 1)
+    if not left:
+        return torch.zeros(0, 3, dtype=torch.int64)
+    total = _cheapest(pad(left, None), pad(right, None), ONE, ONE + 1)
     edits, replaced = total // ONE, total % ONE
     shorter = torch.tensor([len(a) - len(b) for a, b in zip(left, right, strict=True)], dtype=torch.int64)
     return torch.stack([(edits - replaced - shorter) // 2, (edits - replaced + shorter) // 2, replaced], -1)
 
 
-def _cheapest(left: Sequence[Tensor], right: Sequence[Tensor], moved: int, replaced: int) -> Tensor:
-    """(P,) int64: least cost where an insertion or deletion costs ``moved``."""
-    if not left:
-        return torch.zeros(0, dtype=torch.int64)
-    a, b = pad(left, None), pad(right, None)
+def _cheapest(a: Seq, b: Seq, moved: int, replaced: int) -> Tensor:
+    """(P,) int64: least cost from ``a`` (P, N) to ``b`` (P, M) where an insertion or deletion costs ``moved``."""
     column = moved * torch.arange(b.data.size(1) + 1)
-    cost = column.expand(len(left), -1)
-    pairs = torch.arange(len(left))
+    cost = column.expand(len(a.lengths), -1)
+    pairs = torch.arange(len(a.lengths))
     out = cost[pairs, b.lengths]
     for i, symbol in enumerate(a.data.unbind(1), 1):
         matched = cost[:, :-1] + replaced * (symbol[:, None] != b.data)
