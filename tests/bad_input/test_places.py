@@ -17,8 +17,8 @@ from tests.recipes.toy import ROOT, Corpus, extract_arguments, fit_arguments, tr
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--stage", "10"], "--stage takes a stage from 0 to 9, found '10'"),
-        (["--stop-stage"], "--stop-stage takes a stage from 0 to 9, found 'nothing'"),
+        (["--stage", "11"], "--stage takes a stage from 0 to 10, found '11'"),
+        (["--stop-stage"], "--stop-stage takes a stage from 0 to 10, found 'nothing'"),
         (["--stage", "one"], "found 'one'"),
         (["--stage", "5", "--stop-stage", "3"], "nothing to do"),
         (["--quik"], "unknown option --quik"),
