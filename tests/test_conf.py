@@ -84,7 +84,10 @@ def takes_a_step(tree: dict[str, Any]) -> None:
 
 
 EXAMPLES = sorted((ROOT / "egs").rglob("*.yaml"))
-RECIPE_OF = {"trainer": "train", "features": "fit_units", "systems": "evaluate", "claims": "report", "folds": "probe"}
+RECIPE_OF = {
+    **{"trainer": "train", "features": "fit_units", "systems": "evaluate", "claims": "report", "folds": "probe"},
+    "normaliser": "recognise",
+}
 
 
 def recipe_of(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 DIR holds what egs/librispeech/hubert/local/prepare.py wrote. Cuts without a transcript are left out and counted. Of
 LibriSpeech itself, --labels chooses the training cuts (100h: train-clean-100; 10min, 1h and 10h: those that Libri-light
-lists, given as --librilight), cuts_valid is dev-other, and cuts_test-clean and cuts_test-other are the tests. Of an
+lists, given as --librilight), cuts_valid is dev-other, and cuts_dev-clean to cuts_test-other are the parts by name. Of an
 excerpt (without parts, and without --labels), one speaker in four is held out as cuts_test.
 """
 
@@ -22,6 +22,7 @@ from speechunits.errors import UserError
 from speechunits.recipe import exit_codes
 
 FOLDERS = {"10min": ("1h/0",), "1h": ("1h",), "10h": ("1h", "9h")}  # of Libri-light's librispeech_finetuning
+HELD_OUT = ("dev-clean", "dev-other", "test-clean", "test-other")
 LABELS = (*FOLDERS, "100h", "960h")
 
 
@@ -90,8 +91,9 @@ def transcribed(cuts: Path, out: Path, labels: str | None, librilight: Path | No
         splits = by_speaker([cut for cs in said.values() for cut in cs])
     else:
         splits = {"train": training(said["train"], labels, librilight)}
-        splits["valid"] = [cut for cut in said.get("valid", ()) if part(cut) == "dev-other"]
-        splits |= {name: [c for c in said.get("test", ()) if part(c) == name] for name in ("test-clean", "test-other")}
+        held = [*said.get("valid", ()), *said.get("test", ())]
+        parts = {name: [cut for cut in held if part(cut) == name] for name in HELD_OUT}
+        splits |= {"valid": parts["dev-other"], **parts}
     for split, found in splits.items():
         if not found:
             raise UserError(f"{cuts}: nothing for {split}; the corpus lacks that part, or its transcripts")
