@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 
 from speechunits import store
 from speechunits.config import build, load
 from speechunits.data.cuts import open_cuts
+from speechunits.data.unit_writer import UnitWriter
 from speechunits.errors import UserError
-from speechunits.report.results import read_results
+from speechunits.report.results import read_results, write_results
 from tests.egs.scripts import script
 
 HERE = "egs/librispeech/asr"
@@ -105,3 +109,148 @@ def test_the_numbers_of_librispeech_are_accepted(labels: str) -> None:
 )
 def test_mistakes_on_the_command_line(shell: Shell, arguments: list[str], says: str, tmp_path: Path) -> None:
     assert says in shell(f"{HERE}/run.sh", "--exp", tmp_path / "exp", *arguments, code=2).stderr
+
+
+# ------------------------------------------------------------------------------------------------ egs/fsdd/asr
+
+
+def test_a_fold_tests_two_speakers_and_validates_on_a_third(tmp_path: Path) -> None:
+    six = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+    cuts = list(open_cuts(manifest(tmp_path / "digits.jsonl.gz", **dict.fromkeys(six, "7"))))
+    split = script("egs/fsdd/asr/local/folds.py").split
+    found = {name: [cut.id for cut in part] for name, part in split(cuts, ["jackson", "yweweler"]).items()}
+    assert found == {"train": ["lucas", "nicolas", "theo"], "valid": ["george"], "test": ["jackson", "yweweler"]}
+    with pytest.raises(UserError, match="give the whole data set"):
+        split(cuts[:3], ["george", "theo"])
+
+
+def test_digit_accuracy_is_the_mean_over_folds_for_each_seed(tmp_path: Path) -> None:
+    made, about = [], {"git": "x", "command": "x", "platform": "x", "cpus": "2", "gpus": "none"}
+    for fold, seed, wer in ((0, 0, 10.0), (1, 0, 30.0), (0, 1, 20.0), (1, 1, 20.0)):
+        path = tmp_path / f"{fold}-{seed}.json"
+        rows = [{"system": "units", "split": s, "metric": "wer", "value": wer} for s in ("valid", "test")]
+        write_results(path, rows, about)
+        made.append(f"{fold}:{seed}:{path}")
+    accuracy = script("egs/fsdd/asr/local/accuracy.py")
+    each = accuracy.of_folds(made)
+    assert {row["split"] for row in each} == {"fold", "fold-valid"} and len(each) == 8
+    found = {row["seed"]: row["value"] for row in accuracy.over_folds(each) if row["split"] == "test"}
+    assert found == {0: pytest.approx(0.8), 1: pytest.approx(0.8)}
+    with pytest.raises(UserError, match="is not FOLD:SEED"):
+        accuracy.of_folds(["results.json"])
+
+
+@pytest.mark.slow
+def test_digits_from_first_to_last_stage(shell: Shell, tmp_path: Path) -> None:
+    recordings = tmp_path / "digits" / "recordings"
+    recordings.mkdir(parents=True)
+    for speaker in ("george", "jackson", "lucas", "nicolas", "theo", "yweweler"):
+        for digit in range(10):
+            sound = 0.1 * np.sin(np.arange(3200) * (300 + 250 * digit) / 8000 * 2 * np.pi)
+            soundfile.write(recordings / f"{digit}_{speaker}_0.wav", sound, 8000)
+    exp = tmp_path / "exp"
+    said = shell("egs/fsdd/asr/run.sh", "--corpus-dir", tmp_path / "digits", "--toy", "--exp", exp)
+    assert stages(said.stdout) == list("0123")
+    rows = read_results(exp / "results.json")["rows"]
+    assert {(r["system"], r["split"]) for r in rows} == {
+        (s, p) for s in ("units", "fbank") for p in ("test", "valid", "fold", "fold-valid")
+    }
+
+
+# ------------------------------------------------------------------------------------------------ egs/mls/asr
+
+
+def mls(folder: Path) -> Path:
+    """Two languages as they are unpacked, an utterance in each split."""
+    for speaker, name, text in ((10, "polish", "Zażółć gęślą jaźń!"), (11, "french", "L'eau, la mer")):
+        root = folder / f"mls_{name}"
+        root.mkdir(parents=True)
+        (root / "metainfo.txt").write_text(f"SPEAKER | GENDER\n{speaker} | M\n")
+        for i, split in enumerate(("train", "dev", "test")):
+            audio = root / split / "audio" / str(speaker) / "20"
+            audio.mkdir(parents=True)
+            soundfile.write(audio / f"{speaker}_20_00000{i}.flac", np.full(16000, 0.01), 16000)
+            (root / split / "transcripts.txt").write_text(f"{speaker}_20_00000{i}\t{text}\n", encoding="utf-8")
+    return folder
+
+
+def test_languages_are_spelled_by_their_rules_and_named(tmp_path: Path) -> None:
+    prepare = script("egs/mls/asr/local/prepare.py").prepare
+    prepare(mls(tmp_path / "mls"), tmp_path / "out", ["pl", "fr"], False)
+    texts = {
+        split: [cut.supervisions[0].text for cut in open_cuts(tmp_path / "out" / f"cuts_{split}.jsonl.gz")]
+        for split in ("train_pl", "train_fr", "valid", "test")
+    }
+    assert texts["train_pl"] == ["[pl] zażółć gęślą jaźń"] and texts["train_fr"] == ["[fr] l eau la mer"]
+    assert sorted(texts["valid"]) == sorted(texts["test"]) == sorted(texts["train_pl"] + texts["train_fr"])
+    with pytest.raises(UserError, match="no mls_<language>/ for de"):
+        prepare(tmp_path / "mls", tmp_path / "none", ["de", "pl"], False)
+
+
+def test_scoring_takes_the_language_away_and_identification_looks_at_it_alone(tmp_path: Path) -> None:
+    spell = build(load("egs/mls/asr/score.yaml")["normaliser"])
+    assert spell("[de] guten tag", "de") == "guten tag" and spell("[fr] l eau", "fr") == "l eau"
+    path = tmp_path / "units-test.jsonl"
+    rows = [("[de] ja", "[de] nein"), ("[de] ja", "[en] yes"), ("[pl] tak", "[pl]"), ("[pl] tak", "")]
+    path.write_text("".join(json.dumps({"id": "a", "said": a, "heard": b}) + "\n" for a, b in rows))
+    identified = script("egs/mls/asr/local/identified.py").identified
+    assert identified(path) == {"de": 50.0, "pl": 50.0, "all": 50.0}
+    path.write_text(json.dumps({"id": "a", "said": "ja", "heard": "ja"}))
+    with pytest.raises(UserError, match="a does not begin with a language"):
+        identified(path)
+
+
+@pytest.mark.slow
+def test_three_languages_from_first_to_last_stage(shell: Shell, corpora: Path, encoder: Path, tmp_path: Path) -> None:
+    exp, corpus = tmp_path / "exp", corpora / "librivox_en_de_es"
+    given = ["--corpus-dir", corpus, "--encoder", encoder, "--toy", "--exp", exp, "trainer.max_steps=2"]
+    said = shell("egs/mls/asr/run.sh", *given)
+    assert stages(said.stdout) == list("01234567") and "the right language in " in said.stdout
+    rows = read_results(exp / "results.json")["rows"]
+    assert {r.get("language") for r in rows if r["metric"] == "wer"} == {None, "de", "en", "es"}
+
+
+# ------------------------------------------------------------------------------------------------ egs/interspeech2024/asr
+
+
+def test_ml_superb_reserves_languages_and_long_utterances(tmp_path: Path) -> None:
+    prepare = script("egs/interspeech2024/asr/local/ml_superb.py").prepare
+    for language, names in (("dan", ["cv_dan_000158", "cv_dan_000159"]), ("deu", ["mls_deu_1", "mls_deu_2"])):
+        folder = tmp_path / "superb" / "cv" / language
+        (folder / "wav").mkdir(parents=True)
+        for i, name in enumerate(names):
+            seconds = 21 if name == "mls_deu_2" else 1 + i
+            soundfile.write(folder / "wav" / f"{name}.wav", np.zeros(16000 * seconds), 16000)
+        lines = "".join(f"{name}\tcv\tGuten [lacht] Tag, Welt!\n" for name in names)
+        for table in ("transcript_1h_train.txt", "transcript_10min_test.txt"):
+            (folder / table).write_text(lines)
+    assert prepare(tmp_path / "superb", tmp_path) == {"train-1h": 2, "test-1h": 4}
+    cuts = {cut.id: cut for cut in open_cuts(tmp_path / "cuts_train-1h.jsonl.gz")}
+    assert set(cuts) == {"cv_dan_000158", "mls_deu_1"}
+    said = cuts["mls_deu_1"].supervisions[0]
+    assert (said.text, said.language) == ("GUTEN TAG WELT", "deu")
+    with pytest.raises(UserError, match="correct --ml-superb"):
+        prepare(tmp_path / "none", tmp_path)
+
+
+def test_bitrate_of_the_challenge_by_hand(tmp_path: Path) -> None:
+    """Two utterances of 2 s with 4 and 8 runs of 16 units: log2(2) + log2(16) and log2(4) + log2(16)."""
+    cuts = open_cuts(manifest(tmp_path / "cuts.jsonl.gz", a="ONE", b="TWO"))
+    (tmp_path / "units").mkdir()
+    with UnitWriter(tmp_path / "units" / "dev.jsonl.gz", Fraction(1, 50), (16,), "made-up") as writer:
+        for cut, runs in zip(cuts, (4, 8), strict=True):
+            writer.write(cut, torch.arange(runs).repeat_interleave(100 // runs + 1)[:100])
+    found = script("egs/interspeech2024/asr/local/bitrate.py").bitrates(None, [str(tmp_path / "units" / "dev")])
+    assert found["dev"] == found["all"] and found["all"]["dsu_bitrate"] == pytest.approx((1 + 4 + 2 + 4) / 2)
+
+
+@pytest.mark.slow
+def test_the_challenge_from_first_to_last_stage(shell: Shell, corpora: Path, encoder: Path, tmp_path: Path) -> None:
+    exp, corpus = tmp_path / "exp", corpora / "librispeech_transcribed"
+    given = ["--corpus-dir", corpus, "--encoder", encoder, "--toy", "--exp", exp, "trainer.max_steps=2"]
+    said = shell("egs/interspeech2024/asr/run.sh", *given)
+    assert stages(said.stdout) == list("012345678")
+    rows = read_results(exp / "bitrate-units_bpe.json")["rows"]
+    assert {(r["split"], r["metric"]) for r in rows} == {
+        (s, m) for s in ("train", "test", "all") for m in ("dsu_bitrate", "bits_per_second")
+    }

@@ -9,8 +9,11 @@ import pytest
 
 from tests.egs.scripts import DINOSR, HUBERT
 
+ASR = [f"egs/{corpus}/asr/run.sh" for corpus in ("fsdd", "interspeech2024", "librispeech", "mls")]
+RECIPES = ["egs/fsdd/run.sh", f"{HUBERT}/run.sh", f"{DINOSR}/run.sh", *ASR]
 
-@pytest.mark.parametrize("recipe", ["egs/fsdd/run.sh", f"{HUBERT}/run.sh", f"{DINOSR}/run.sh"])
+
+@pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -25,7 +28,7 @@ def test_mistakes_on_the_command_line(shell: Callable, recipe: str, arguments: l
     assert says in shell(recipe, *arguments, code=2).stderr
 
 
-@pytest.mark.parametrize("recipe", ["egs/fsdd/run.sh", f"{HUBERT}/run.sh", f"{DINOSR}/run.sh"])
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_help_is_the_head_of_the_script(shell: Callable, recipe: str) -> None:
     said = shell(recipe, "--help").stdout
     assert f"  {recipe} --corpus-dir" in said and "--stage N --stop-stage M" in said and "#" not in said
