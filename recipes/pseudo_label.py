@@ -58,8 +58,8 @@ def pseudo_label(
         raise UserError(f"no cut is left of {len(corpus)} ({reasons}); lower min_confidence or min_words")
     store.write_json(f"{out}/left_out.json", {"reasons": reasons, "cuts": dict(sorted(left_out.items()))})
     write_relabelled(f"{out}/cuts.jsonl.gz", corpus, kept)
-    hours = sum(float(corpus.seconds[corpus.row(name)]) for name in kept) / 3600
-    confidence = sum(sure for _, sure in kept.values()) / len(kept)
+    hours = round(sum(float(corpus.seconds[corpus.row(name)]) for name in kept) / 3600, 4)
+    confidence = round(sum(sure for _, sure in kept.values()) / len(kept), 4)
     return {"cuts": len(corpus), "kept": len(kept), "hours": hours, "confidence": confidence, "left_out": reasons}
 
 
