@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The whole job on a synthesised corpus: corpus, MFCC units, HuBERT twice, units, DinoSR, measures, recognition, report.
-#   egs/demo/run.sh            23 minutes on two cores         -> exp/demo/report.html
-#   egs/demo/run.sh --quick    five minutes, smaller corpus     -> exp/demo-quick/report.html
-#   egs/demo/run.sh --long     hours, the better figures       -> exp/demo-long/report.html
+#   egs/demo/run.sh            23 minutes on two cores, and stage 9 -> exp/demo/report.html
+#   egs/demo/run.sh --quick    five minutes, and stage 9; smaller corpus -> exp/demo-quick/report.html
+#   egs/demo/run.sh --long     hours, the better figures             -> exp/demo-long/report.html
 # Options: --stage N --stop-stage M (0 to 10), --exp DIR, and any key=value for the three pre-trainings (optimizer.lr=1e-3).
 # Every stage is taken up where it stopped; delete its folder to make it anew.
 
