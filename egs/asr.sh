@@ -133,8 +133,8 @@ asr_stages() {
 # recognised: the folder of stage 7
 recognised() { local IFS=+; echo "$exp/recognised-${inputs[*]}${lm:+-$lm}"; }
 
-# train_cuts [INPUT]: all training manifests, as a list
-train_cuts() { train_on "${1:-fbank}" | sed 's/^[^=]*=//' | paste -sd, | sed 's/.*/[&]/'; }
+# train_cuts [INPUT]: all training manifests, as one list
+train_cuts() { train_on "${1:-fbank}" | sed 's/^[^=]*=//; s/^\[//; s/\]$//' | paste -sd, | sed 's/.*/[&]/'; }
 
 # text_cuts: where the pieces of text are from; a few utterances lack letters of the others
 text_cuts() {

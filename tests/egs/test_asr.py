@@ -20,7 +20,7 @@ from speechunits.data.cuts import open_cuts
 from speechunits.data.unit_writer import UnitWriter
 from speechunits.errors import UserError
 from speechunits.report.results import read_results, write_results
-from tests.egs.scripts import script
+from tests.egs.scripts import ROOT, script
 
 HERE = "egs/librispeech/asr"
 Shell = Callable[..., subprocess.CompletedProcess[str]]
@@ -254,3 +254,21 @@ def test_the_challenge_from_first_to_last_stage(shell: Shell, corpora: Path, enc
     assert {(r["split"], r["metric"]) for r in rows} == {
         (s, m) for s in ("train", "test", "all") for m in ("dsu_bitrate", "bits_per_second")
     }
+
+
+@pytest.mark.parametrize(
+    ("corpus", "cuts"),
+    [
+        ("librispeech", "[x/cuts_train.jsonl.gz]"),
+        ("mls", "[x/cuts_train_de.jsonl.gz,x/cuts_train_fr.jsonl.gz]"),
+        ("interspeech2024", "[x/cuts_train.jsonl.gz,x/cuts_train-1h.jsonl.gz]"),
+    ],
+)
+def test_tokenizers_learn_from_all_training_manifests(corpus: str, cuts: str) -> None:
+    """At full size, as run.sh sets them: one list, whatever data.train looks like."""
+    run = (ROOT / "egs" / corpus / "asr" / "run.sh").read_text()
+    own = "".join(line + "\n" for line in run.splitlines() if line.startswith("train_on()"))
+    said = f"""labels=100h here=egs/{corpus}/asr; . egs/asr.sh; {own}
+        languages=de,fr speeds= data=x exp=y; . $here/full.sh; train_cuts"""
+    found = subprocess.run(["bash", "-c", f"OLDPWD=; {said}"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == cuts
