@@ -9,7 +9,7 @@
 # Options: --stage N --stop-stage M (0 to 3), --exp DIR, and any key=value for the trainings (trainer.max_steps=400).
 # Every stage is taken up where it stopped; delete its folder to make it anew.
 
-name=fsdd-asr stages=3 corpus= encoder= layer=2 clusters=100 folds=(0 1 2) seeds=(0 1 2) steps=150 toy= exp=
+name=fsdd-asr stages=3 corpus= encoder= layer=2 clusters=100 folds=(0 1 2) seeds=(0 1 2) steps=250 toy= exp=
 option() {
   case $1 in
     --toy) toy=1 folds=(0) seeds=(0) steps=4 clusters=20 shifted=1 ;;
