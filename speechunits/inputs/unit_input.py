@@ -10,11 +10,13 @@ from torch import Tensor, nn
 from speechunits.draws import Draws
 from speechunits.errors import UserError
 from speechunits.inputs.preparation import Preparation
+from speechunits.inputs.spelled_vectors import SpelledVectors
 from speechunits.inputs.sum_fusion import SumFusion
 from speechunits.part import Part, fill
 from speechunits.protocols import Batch
 from speechunits.seq import Seq
 from speechunits.stream import Stream
+from speechunits.units.unit_bpe import UnitBPE
 
 
 class UnitInput(nn.Module):
@@ -26,6 +28,7 @@ class UnitInput(nn.Module):
     Args:
         dim: of the vectors.
         field: of the units, one codebook or several.
+        spelling: of units that are subwords, whose vectors are then made of those of their units (``SpelledVectors``).
         fusion: of the vectors of several codebooks, filled with ``dim`` and ``count``; None = ``SumFusion``.
         durations: frames of each unit to a vector that is added, filled with ``dim``; None = nobody hears them.
         durations_field: of the frames of each unit (``DurationsField``).
@@ -35,13 +38,14 @@ class UnitInput(nn.Module):
         streams: what the data offers, supplied by the model.
 
     Raises:
-        ValueError: the data has no such field.
+        ValueError: the data has no such field, or it holds other subwords than ``spelling``.
     """
 
     def __init__(
         self,
         dim: int,
         field: str = "units",
+        spelling: UnitBPE | None = None,
         fusion: Part[nn.Module] | None = None,
         durations: Part[nn.Module] | None = None,
         durations_field: str = "durations",
@@ -57,7 +61,17 @@ class UnitInput(nn.Module):
             there = ", ".join(name for name, stream in streams.items() if stream.vocab) or "none"
             raise ValueError(f"the data has no field '{field}' of units; it has: {there}")
         self.field, self.durations_field, self.stream = field, durations_field, streams[field]
-        self.embeddings = nn.ModuleList(nn.Embedding(size, dim) for size in self.stream.vocab)
+        if spelling is None:
+            self.embeddings = nn.ModuleList(nn.Embedding(size, dim) for size in self.stream.vocab)
+        elif not spelling.fingerprint or self.stream.fingerprint.endswith(
+            f"+{spelling.fingerprint}"
+        ):  # none: a saved model's
+            self.embeddings = nn.ModuleList([SpelledVectors(spelling, dim)])
+        else:
+            raise ValueError(
+                f"spelling: the units {self.stream.fingerprint} do not end in the subwords {spelling.fingerprint}; name the "
+                f"step that makes them, as ${{data.fields.{field}.steps.subwords}}"
+            )
         self.fusion = fill(fusion or SumFusion, dim=dim, count=len(self.embeddings))
         self.durations = None if durations is None else fill(durations, dim=self.fusion.dim)
         self.corruption = corruption
