@@ -6,11 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from speechunits.errors import UserError
 from speechunits.heads.joiner import Joiner
 from speechunits.nn import k2, transducer_sum
 from speechunits.seq import Seq
 
 WAYS = ("auto", "torch", "torchaudio", "k2")
+TOO_MANY = 2**31  # logits for torchaudio, which counts them in int32 (pytorch/audio issues 3736 and 4215)
 
 
 class FullSum(nn.Module):
@@ -19,10 +21,11 @@ class FullSum(nn.Module):
     Args:
         by: who adds up: "torch" (any floating type), "torchaudio" (float32), "k2" (float32; tools/k2.sh), or "auto":
             torchaudio for float32 on a GPU, where torch starts kernels for each diagonal, and torch elsewhere, where it is
-            the faster one. They agree.
+            the faster one, and for 2^31 logits and more, of which torchaudio loses count. They agree.
 
     Raises:
         ValueError: there is no such way.
+        UserError: in the forward pass, too many logits for "torchaudio".
     """
 
     def __init__(self, by: str = "auto") -> None:
@@ -48,8 +51,22 @@ class FullSum(nn.Module):
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         if self.by == "k2":
             return {"loss": k2.full(logits, text, frames)}
-        fused = self.by == "torchaudio" or (self.by == "auto" and logits.is_cuda and logits.dtype == torch.float32)
+        fused = by_torchaudio(self.by, logits.numel(), logits.is_cuda and logits.dtype == torch.float32)
         return {"loss": (_by_torchaudio if fused else transducer_sum.full)(logits, text, frames)}
+
+
+def by_torchaudio(by: str, logits: int, faster: bool) -> bool:
+    """Whether torchaudio adds up; ``faster``: it would be.
+
+    Raises:
+        UserError: it is asked for and cannot.
+    """
+    if by == "torchaudio" and logits >= TOO_MANY:
+        raise UserError(
+            f"loss.by: torchaudio adds up fewer than 2^31 logits, and a batch has {logits}; make batches shorter, or choose "
+            "by: torch or the loss PrunedSum"
+        )
+    return by == "torchaudio" or (by == "auto" and faster and logits < TOO_MANY)
 
 
 def one_at_least(x: Seq) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,8 @@ from torch import nn
 
 from speechunits import store
 from speechunits.config import build
-from speechunits.heads.full_sum import FullSum
+from speechunits.errors import UserError
+from speechunits.heads.full_sum import FullSum, by_torchaudio
 from speechunits.heads.pruned_sum import PrunedSum
 from speechunits.heads.recurrent_predictor import RecurrentPredictor
 from speechunits.heads.stateless_predictor import StatelessPredictor
@@ -103,6 +104,18 @@ def test_all_ways_agree_with_the_reference(by: str) -> None:
     assert len(grads) == len(other_grads) == 1 + len(list(exact.parameters()))
     for a, b in zip(grads, other_grads, strict=True):
         torch.testing.assert_close(b, a, rtol=1e-3, atol=1e-5)
+
+
+def test_torchaudio_is_not_given_more_logits_than_it_can_count() -> None:
+    """200 x 2148 x 5000 of them; on the meta device nothing is allocated."""
+    head = Transducer(loss=partial(FullSum, "torchaudio"), dim_joint=6, dim=DIM, vocab=(4999,)).to("meta")
+    x, said = Seq(torch.empty(1, 2148, DIM), torch.tensor([2148]), HOP), text([1] * 199)
+    with pytest.raises(
+        UserError, match=r"fewer than 2\^31 logits, and a batch has 2148000000; make batches shorter, or"
+    ):
+        head(x.to("meta"), said.to("meta"))
+    assert [by_torchaudio("auto", n, True) for n in (2**31 - 1, 2**31)] == [True, False]
+    assert not by_torchaudio("auto", 9, False) and not by_torchaudio("torch", 9, True)
 
 
 def test_padding_that_no_utterance_needs() -> None:
