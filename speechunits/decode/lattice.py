@@ -24,6 +24,7 @@ from speechunits.nn import k2, k2_lattices
 from speechunits.seq import Seq, unpad
 
 log = logging.getLogger(__name__)
+RANKED = 100  # readings of which another language model chooses the best, at least
 
 
 class Lattice(nn.Module):
@@ -43,7 +44,8 @@ class Lattice(nn.Module):
         beam: nats by which a partial path may be worse than the best one.
         lattice_beam: nats by which a whole path may be.
         acoustic_scale: of the head's log-probabilities against those of the graph.
-        rescore: ARPA file of another language model, whose probability of the words takes the place of the graph's.
+        rescore: ARPA file of another language model, whose probability of the words takes the place of the graph's; it ranks
+            ``nbest`` readings, and never fewer than 100.
         head: name of the CTC head; None = the first one that has scores for each frame.
 
     Raises:
@@ -145,12 +147,13 @@ class Lattice(nn.Module):
 
     def _readings(self, lattice: WordLattice, scores: Tensor) -> list[Hypothesis]:
         """The best first; ``scores`` (T, V + 1) of the utterance."""
-        found = [self._reading(path, scores) for path in lattice.best(self.nbest)]
+        number = self.nbest if self.rescore is None else max(self.nbest, RANKED)
+        found = [self._reading(path, scores) for path in lattice.best(number)]
         if not found:
             nothing = torch.zeros(0, dtype=torch.int64)
             score = -math.inf if len(scores) else 0.0
             return [Hypothesis(nothing, score, nothing.view(0, 2), nothing.float(), ())]
-        found.sort(key=lambda reading: -reading.score)
+        found = sorted(found, key=lambda reading: -reading.score)[: self.nbest]
         return found if self.nbest == 1 else with_confidence(found)
 
     def _reading(self, path: Path, scores: Tensor) -> Hypothesis:

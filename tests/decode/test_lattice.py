@@ -149,6 +149,18 @@ def test_another_language_model_ranks_the_readings(tmp_path: Path) -> None:
     assert [each.score for each in found] == pytest.approx([expected[s] + other.score(s) for s in ranked], abs=1e-4)
 
 
+def test_another_language_model_chooses_the_best_of_one_too(tmp_path: Path) -> None:
+    """ "b" is likelier by the graph, and "a" by the other model."""
+    (tmp_path / "other").mkdir()
+    rare = ARPA.replace("-0.8\tb\t-0.1", "-9\tb\t-0.1").replace("-0.3\tb\t</s>", "-9\tb\t</s>")
+    other = model(tmp_path / "other", rare)
+    row = torch.tensor([[-9.0, -1.0, -0.8, -3.0]] * 2).log_softmax(-1)
+    ((without,),) = search(tmp_path, nbest=1)({"ctc": Scores()}, heard(row))
+    ((found,),) = search(tmp_path, nbest=1, rescore=str(tmp_path / "other" / "toy.arpa"))({"ctc": Scores()}, heard(row))
+    assert (without.text(LETTERS), found.text(LETTERS)) == ("b", "a") and found.confidence is None
+    assert found.score == pytest.approx(float(row[:, 1].sum()) + other.score(["a"]), abs=1e-5)
+
+
 def asr(folder: str, **options: Any) -> dict[str, Any]:
     positions = {"_target_": "speechunits.nn.positions.ConvPositions", "kernel": 5, "groups": 2}
     size = {"depth": 1, "dim": 8, "ffn": 16, "heads": 2, "positions": positions}
