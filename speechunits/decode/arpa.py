@@ -12,12 +12,15 @@ from speechunits import store
 from speechunits.errors import UserError
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
+LEAST = -99.0  # how ARPA files write the logarithm of 0
 Gram = tuple[str, ...]
 Level = dict[Gram, tuple[float, float]]  # n-gram -> log10 of its probability, log10 of its back-off weight (0 if none)
 
 
 def read_arpa(path: str | Path) -> list[Level]:
     """The n-grams of each order, unigrams first (the format of SRILM's ngram-format(5), KenLM and kaldilm); ``.gz`` too.
+
+    No logarithm is less than -99, and weights of the longest n-grams, from which nothing backs off, are 0.
 
     Raises:
         UserError: it is no ARPA file, is cut off, or has another number of n-grams than it says.
@@ -77,11 +80,12 @@ def _level(path: str | Path, lines: Iterator[tuple[int, str]], order: int, count
         except ValueError:
             numbers = []
         whole = len(numbers) in (1, 2) and len(entry) == order + len(numbers)
-        if not whole or not numbers[0] <= 0 or math.isnan(sum(numbers)):
+        if not whole or not numbers[0] <= 0 or not all(number < math.inf for number in numbers):
             raise UserError(
                 f"{path}:{number}: '{line[:40]}' is no {order}-gram with its logarithms; write the file again"
             )
-        level[tuple(entry[1 : order + 1])] = (numbers[0], numbers[1] if len(numbers) == 2 else 0.0)
+        weight = numbers[1] if len(numbers) == 2 and end != "\\end\\" else 0.0
+        level[tuple(entry[1 : order + 1])] = (max(numbers[0], LEAST), max(weight, LEAST))
     raise UserError(f"{path}: ends within its {order}-grams; write the file again")
 
 

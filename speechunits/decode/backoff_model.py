@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from speechunits.decode.arpa import BEGIN, END, UNKNOWN, Gram, read_arpa
+from speechunits.decode.arpa import BEGIN, END, LEAST, UNKNOWN, Gram, read_arpa
 from speechunits.errors import UserError
 
 MARKS = (BEGIN, END, UNKNOWN)
-NEVER = -99.0 * math.log(10)  # how ARPA files write the logarithm of 0
+NEVER = LEAST * math.log(10)
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,7 @@ def read_model(path: str | Path) -> BackoffModel:
         UserError: no ARPA file, cut off, or it knows no start or end of sentences.
     """
     levels, log10 = read_arpa(path), math.log(10)
-    grams = {
-        gram: (max(value * log10, NEVER), weight * log10 if order < len(levels) else 0.0)  # nothing is longer
-        for order, level in enumerate(levels, 1)
-        for gram, (value, weight) in level.items()
-    }
+    grams = {gram: (value * log10, weight * log10) for level in levels for gram, (value, weight) in level.items()}
     for mark in (BEGIN, END):
         if (mark,) not in grams:
             raise UserError(f"{path}: has no {mark}; train the model on sentences with {BEGIN} and {END}")

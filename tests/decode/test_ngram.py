@@ -11,7 +11,8 @@ import torch
 
 from speechunits import store
 from speechunits.decode.arpa import read_arpa, write_arpa
-from speechunits.decode.backoff_model import BackoffModel, read_model
+from speechunits.decode.backoff_model import NEVER, BackoffModel, read_model
+from speechunits.decode.fusion import Fusion
 from speechunits.decode.ngram import NGram, read_ngram
 from speechunits.decode.perplexity import perplexity
 from speechunits.decode.witten_bell import count_grams, witten_bell
@@ -73,6 +74,24 @@ def test_back_off_is_that_of_the_file(tmp_path: Path, symbols: list[int], logs: 
         assert found[0, 0] == found[1, 1]
         assert float(found[0, 0]) == pytest.approx(log10 * math.log(10), abs=1e-6)
         state = torch.stack([after[0, 0], after[1, 1]])
+
+
+def test_weights_of_the_longest_n_grams_mean_nothing(tmp_path: Path) -> None:
+    """Some programs write them; the history after such a trigram is still one of two symbols."""
+    lm = model(tmp_path, ARPA.replace("-0.01\t<s> 0 1", "-0.01\t<s> 0 1\t-0.4"))
+    state = torch.tensor(lm.begin)
+    for symbol, log10 in ((0, -0.1), (1, -0.01), (0, -0.15 - 0.35)):
+        found, after = lm.score(state, torch.tensor([symbol]))
+        assert float(found) == pytest.approx(log10 * math.log(10), abs=1e-6)
+        state = after[0]
+
+
+def test_the_logarithm_of_zero_is_a_number(tmp_path: Path) -> None:
+    """With the weight 0, a language model changes nothing."""
+    lm = model(tmp_path, ARPA.replace("-0.5\t0\t-0.3", "-inf\t0\t-inf"))
+    assert float(lm.score(torch.tensor(0), torch.tensor([0]))[0]) == pytest.approx(-99 * math.log(10))
+    assert Fusion(lm, 0.0).score(torch.tensor(0), torch.arange(2))[0].tolist() == [0, 0]
+    assert read_model(tmp_path / "lm.arpa").grams["0",] == (NEVER, NEVER)
 
 
 @pytest.mark.parametrize("order", [1, 2, 4])
@@ -154,6 +173,7 @@ def test_unknown_symbols_have_the_unknowns_probability(tmp_path: Path) -> None:
         ("-0.35\t1 0\t-0.05", "-0.35\t1 0\tlow", "is no 2-gram with its logarithms"),
         ("-0.35\t1 0\t-0.05", "-0.35\t1", "is no 2-gram with its logarithms"),
         ("-0.35\t1 0\t-0.05", "nan\t1 0\t-0.05", "is no 2-gram with its logarithms"),
+        ("-0.35\t1 0\t-0.05", "-0.35\t1 0\tinf", "is no 2-gram with its logarithms"),
         ("\\end\\", "", "ends within its 3-grams"),
         ("\\1-grams:", "", "is not 'ngram 4=COUNT'"),
         ("1 </s>", "the </s>", "'the' is not the number of one of the 2 symbols of the text tokenizer"),
