@@ -21,7 +21,8 @@ class AttentionDecoder(nn.Module):
     norm first, trained on the smoothed cross entropy (Szegedy et al. 2016, arXiv:1512.00567, section 7) of the next symbol.
 
     Symbols are 0 .. V-1 as they are stored; V belongs to this head: it is what a text begins with, before anything is said,
-    and what ends it. Log-probabilities are float32 or better.
+    and what ends it. Log-probabilities are float32 or better. An utterance without frames is left out of the loss and of its
+    count, and shown as ``impossible``, its share of the utterances.
 
     A search takes hypotheses through ``begin`` and ``step``, which give what ``log_probs`` gives for whole texts.
 
@@ -75,10 +76,15 @@ class AttentionDecoder(nn.Module):
                 nn.init.xavier_uniform_(part.weight)
                 nn.init.zeros_(part.bias)
 
+    @staticmethod
+    def possible(frames: Tensor, text: Seq) -> Tensor:
+        """(B,) bool: whether there is any frame."""
+        return frames > 0
+
     def counts(self, frames: Tensor, text: Seq) -> dict[str, Tensor]:
         """Utterances, or symbols and ends, in the loss: from lengths (B,) alone."""
-        said = (text.lengths + 1).sum()
-        return {"loss": torch.full_like(said, len(text.lengths)) if self.per_utterance else said}
+        possible = self.possible(frames, text)
+        return {"loss": possible.sum() if self.per_utterance else ((text.lengths + 1) * possible).sum()}
 
     def _enter(self, symbols: Tensor, start: int = 0) -> Tensor:
         """(N, L) symbols, of which the first is number ``start`` -> (N, L, D)."""
@@ -110,15 +116,18 @@ class AttentionDecoder(nn.Module):
         return (self.log_probs(x, ids).gather(2, symbols[..., None])[..., 0] * real).sum(1)
 
     def forward(self, x: Seq, text: Seq) -> dict[str, Term]:
-        """(B, T, dim) and ``text`` (B, L) -> ``loss`` and ``accuracy``, the share of symbols and ends that are the likeliest
-        after the true ones before them."""
+        """(B, T, dim) and ``text`` (B, L) -> ``loss``, ``accuracy``, the share of symbols and ends that are the likeliest after
+        the true ones before them, and ``impossible``."""
         log_probs, (symbols, real) = self.log_probs(x, text), self._truth(text)
+        possible = self.possible(x.lengths, text)
+        real = real & possible[:, None]
         truth = log_probs.gather(2, symbols[..., None])[..., 0]
         nats = (self.smoothing - 1) * truth - self.smoothing * log_probs.mean(-1)
         right = (log_probs.argmax(-1) == symbols) & real
         return {
             "loss": Term((nats * real).sum(), self.counts(x.lengths, text)["loss"], self.weight),
             "accuracy": Term(right.sum(), real.sum(), 0.0),
+            "impossible": Term((~possible).sum(), torch.full_like(right.sum(), len(possible)), 0.0),
         }
 
     # ------------------------------------------------------------------------------------------ one symbol at a time

@@ -52,8 +52,9 @@ class CTC(nn.Module):
 
     def forward(self, x: Seq, text: Seq) -> dict[str, Term]:
         """(B, T, dim) and ``text`` (B, L) -> ``loss`` (nats per utterance) and ``impossible``."""
-        scores = self.scores(x).data.transpose(0, 1)
-        targets = text.data.clamp(min=0)
+        scores, targets = self.scores(x).data.transpose(0, 1), text.data.clamp(min=0)
+        if not len(scores):  # where no utterance has a frame; torch wants one
+            scores = F.pad(scores, (0, 0, 0, 0, 0, 1))
         nats = F.ctc_loss(scores, targets, x.lengths, text.lengths, self.blank, reduction="none", zero_infinity=True)
         possible = self.possible(x.lengths, text)
         return {

@@ -177,12 +177,22 @@ def test_it_learns_a_text_by_heart() -> None:
     assert found == [4, 4, 0, 1, head.end]
 
 
-def test_an_utterance_without_frames_poisons_nothing() -> None:
-    head, x, said = make().train(), Seq(frames(5, 4).data, torch.tensor([5, 0]), HOP), text([0, 1], [2])
-    total = head(x, said)["loss"].num
-    total.backward()
+@pytest.mark.parametrize("per_utterance", [False, True])
+def test_utterances_without_frames_are_counted_and_left_out(per_utterance: bool) -> None:
+    """As by the heads that align text with frames."""
+    head, said = make(per_utterance=per_utterance, dropout=0.0).train(), text([0, 1], [2])
+    x = Seq(frames(5, 4).data, torch.tensor([5, 0]), HOP)
+    terms, alone = head(x, said), head(pad([x.data[0]], HOP), text([0, 1]))
+    assert head.possible(x.lengths, said).tolist() == [True, False]
+    assert int(terms["loss"].den) == int(alone["loss"].den) == int(head.counts(x.lengths, said)["loss"])
+    assert (int(terms["impossible"].num), int(terms["impossible"].den)) == (1, 2) and not terms["impossible"].weight
+    assert int(terms["accuracy"].den) == 3
+    torch.testing.assert_close(terms["loss"].num, alone["loss"].num)
+    terms["loss"].num.backward()
     grads: list[Tensor] = [p.grad for p in head.parameters() if p.grad is not None]
-    assert bool(total.isfinite()) and all(bool(g.isfinite().all()) for g in grads)
+    assert len(grads) > 9 and all(bool(g.isfinite().all()) for g in grads)
+    none = head(Seq(x.data[:, :0], torch.tensor([0, 0]), HOP), said)
+    assert (float(none["loss"].num.detach()), int(none["loss"].den), int(none["impossible"].num)) == (0.0, 0, 2)
 
 
 def test_half_precision_is_summed_in_float32() -> None:

@@ -90,6 +90,15 @@ def test_a_batch_in_which_nothing_is_said() -> None:
     torch.testing.assert_close(terms["loss"].num, -(blank[0].sum() + blank[1, :2].sum()))
 
 
+def test_a_batch_in_which_nothing_is_heard() -> None:
+    head, said = make(), text([1], [])
+    x = Seq(torch.zeros(2, 0, 5, dtype=torch.float64, requires_grad=True), torch.tensor([0, 0]), HOP)
+    terms = head(x, said)
+    assert (float(terms["loss"].num.detach()), int(terms["loss"].den), int(terms["impossible"].num)) == (0.0, 0, 2)
+    terms["loss"].num.backward()
+    assert not head.linear.weight.grad.any() and int(head.counts(x.lengths, said)["loss"]) == 0
+
+
 def test_half_precision_is_summed_in_float32() -> None:
     head = make().to(torch.bfloat16)
     scores = head.scores(frames(4).to(torch.bfloat16))

@@ -36,6 +36,6 @@ def test_resumed_is_uninterrupted(tmp_path: Path) -> None:
     same(whole, rest)
     assert rest.model.heads["transducer"].loss.weights == {"loss": 1.0, "simple": 0.5}
     last = rows(tmp_path / "parts")[-1]
-    names = {"ctc/loss", "ctc/impossible", "attention/loss", "attention/accuracy"}
+    names = {"ctc/loss", "ctc/impossible", "attention/loss", "attention/accuracy", "attention/impossible"}
     names |= {"transducer/loss", "transducer/simple", "transducer/impossible"}
     assert {f"valid/{name}" for name in names} <= last.keys() | rows(tmp_path / "parts")[-2].keys()
