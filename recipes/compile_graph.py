@@ -12,12 +12,11 @@ import logging
 from collections.abc import Collection
 from typing import Any
 
-from speechunits import store
 from speechunits.decode import graph
 from speechunits.decode.backoff_model import MARKS, read_model
-from speechunits.errors import UserError
 from speechunits.recipe import log_to, main
 from speechunits.text.lexicon import read_lexicon, spell
+from speechunits.text.text_tokenizer import text_tokenizer
 
 log = logging.getLogger("speechunits.compile_graph")
 
@@ -32,11 +31,7 @@ def compile_graph(
 ) -> dict[str, Any]:
     """Compile one graph; see the module's text."""
     log_to(f"{out}/compile.log")
-    if (kind := store.read_meta(tokenizer).get("kind")) != "text":
-        raise UserError(
-            f"tokenizer: {tokenizer} holds a {kind}, not a text tokenizer; give the folder text of fit_text"
-        )
-    text, model = store.restore(tokenizer), read_model(arpa)
+    text, model = text_tokenizer(tokenizer), read_model(arpa)
     known = [gram[0] for gram in model.grams if len(gram) == 1 and gram[0] not in MARKS]
     if lexicon is None:
         words, strange = spell(known, text)

@@ -22,6 +22,7 @@ from speechunits.decode.perplexity import perplexity
 from speechunits.decode.witten_bell import count_grams, witten_bell
 from speechunits.errors import UserError
 from speechunits.recipe import log_to, main
+from speechunits.text.text_tokenizer import text_tokenizer
 
 log = logging.getLogger("speechunits.fit_ngram")
 
@@ -47,7 +48,7 @@ def fit_ngram(
     if arpa is not None and tokenizer is None:
         raise UserError("tokenizer: give the folder of the text tokenizer whose ids the ARPA file has")
     log_to(f"{out}/fit.log")
-    text, figures = None if tokenizer is None else store.restore(tokenizer), {}
+    text, figures = None if tokenizer is None else text_tokenizer(tokenizer), {}
     if cuts is not None:
         counted = sentences(cuts, text)
         known = [str(i) for i in range(text.stream.vocab[0])] if text else [*{w for s in counted for w in s}, UNKNOWN]

@@ -52,7 +52,7 @@ def _counts(path: str | Path, lines: Iterator[tuple[int, str]]) -> list[int]:
             f"{path}: no ARPA file (it has no line \\data\\); give one that fit_ngram, KenLM or SRILM wrote"
         )
     for number, line in lines:
-        if line == "\\1-grams:":
+        if counts and line == "\\1-grams:":
             return counts
         name, _, value = line.partition("=")
         if name.split() != ["ngram", str(len(counts) + 1)] or not value.strip().isdigit():

@@ -13,18 +13,20 @@ class Fusion(nn.Module):
     """``weight`` log P(symbol | symbols before) + ``bonus`` for each symbol, and the end's (Hannun et al. 2014, eq. 2).
 
     Args:
-        lm: of the text's symbols: ``NGram``, or what has its ``vocab``, ``begin`` and ``score``; None = none.
+        lm: of the text's symbols: ``NGram``, or what has its ``vocab``, ``begin``, ``score`` and ``text``; None = none.
         weight: of the language model's logarithm.
         bonus: for each symbol, in nats; positive ones counter the language model's liking for short texts.
 
     Raises:
-        ValueError: the weight is negative.
+        ValueError: the weight is negative, or ``lm`` is something else.
     """
 
     def __init__(self, lm: nn.Module | None = None, weight: float = 0.5, bonus: float = 0.0) -> None:
         super().__init__()
         if weight < 0:
             raise ValueError("weight: of the language model, not below 0")
+        if lm is not None and not all(hasattr(lm, name) for name in ("vocab", "begin", "score", "text")):
+            raise ValueError(f"lm: a {type(lm).__name__} is no language model; give out/ngram of the recipe fit_ngram")
         self.lm, self.weight, self.bonus = lm, weight, bonus
 
     def begin(self, shape: tuple[int, ...], vocab: int, device: torch.device) -> Tensor:

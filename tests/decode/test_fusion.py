@@ -39,6 +39,10 @@ def test_a_bonus_alone() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(ValueError, match="weight: of the language model, not below 0"):
         Fusion(weight=-0.1)
+    with pytest.raises(
+        ValueError, match="lm: a Characters is no language model; give out/ngram of the recipe fit_ngram"
+    ):
+        Fusion(Characters("abc"))
     lm, name = letter_model("abc", ["abca"], 2), Characters("abc").fingerprint
     for search in (Greedy(), CTCBeam(), CTCBeam(fusion=Fusion(lm))):
         check_text(search, name)

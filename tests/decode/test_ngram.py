@@ -176,6 +176,7 @@ def test_unknown_symbols_have_the_unknowns_probability(tmp_path: Path) -> None:
         ("-0.35\t1 0\t-0.05", "-0.35\t1 0\tinf", "is no 2-gram with its logarithms"),
         ("\\end\\", "", "ends within its 3-grams"),
         ("\\1-grams:", "", "is not 'ngram 4=COUNT'"),
+        ("ngram 1=4\nngram 2=4\nngram 3=2\n", "", r"'\\1-grams:' is not 'ngram 1=COUNT'"),
         ("1 </s>", "the </s>", "'the' is not the number of one of the 2 symbols of the text tokenizer"),
         ("-0.7\t</s>", "-0.7\t<unk>", None),
     ],

@@ -40,6 +40,12 @@ def test_words_without_a_tokenizer(corpus: Corpus, tmp_path: Path) -> None:
     assert 1 < mark["perplexity"] < len(words) and not (tmp_path / "ngram").exists()
 
 
+def test_the_folder_of_a_language_model_is_no_tokenizer(language: tuple[Path, Any], tmp_path: Path) -> None:
+    given = [f"out={tmp_path / 'out'}", f"arpa={language[0] / 'lm.arpa'}", f"tokenizer={language[0] / 'ngram'}"]
+    with pytest.raises(UserError, match="ngram holds a ngram, not a text tokenizer; give the folder text of fit_text"):
+        recipe.run(fit_ngram, given)
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
