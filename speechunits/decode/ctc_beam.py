@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from speechunits.decode.alignment import align
-from speechunits.decode.find_head import find_head
+from speechunits.decode.find_head import frame_scores
 from speechunits.decode.fusion import Fusion
 from speechunits.decode.hypothesis import Hypothesis
 from speechunits.decode.prefixes import NEVER, check_positive, first_best, longer, nbest_lists
@@ -84,8 +84,7 @@ class CTCBeam(nn.Module):
     @torch.no_grad()
     def forward(self, heads: Mapping[str, nn.Module], heard: Mapping[str, Seq]) -> list[list[Hypothesis]]:
         """See ``Search``."""
-        name = find_head(heads, "scores", "CTCBeam", self.head)
-        scores = heads[name].scores(heard[name])  # type: ignore[operator]
+        _, scores = frame_scores(heads, heard, "CTCBeam", self.head)
         steps, sure = together(scores.with_data(scores.data.double()), self.blank_threshold)
         values, ids = self._search(steps)
         rows = torch.arange(len(values), device=values.device).repeat_interleave(values.size(1))

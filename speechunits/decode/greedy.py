@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from speechunits.decode.find_head import find_head
+from speechunits.decode.find_head import find_head, frame_scores
 from speechunits.decode.hypothesis import Hypothesis
 from speechunits.seq import Seq, unpad
 
@@ -27,8 +27,7 @@ class Greedy:
 
     def __call__(self, heads: Mapping[str, nn.Module], heard: Mapping[str, Seq]) -> list[list[Hypothesis]]:
         """See ``Search``."""
-        name = find_head(heads, "scores", "Greedy", self.head)
-        scores = heads[name].scores(heard[name])  # type: ignore[operator]
+        _, scores = frame_scores(heads, heard, "Greedy", self.head)
         return [[read(row)] for row in unpad(scores.with_data(scores.data.detach().cpu()))]
 
     def stream(self, heads: Mapping[str, nn.Module]) -> GreedyStream:
@@ -51,7 +50,8 @@ class GreedyStream:
 
     def __call__(self, heard: Mapping[str, Seq], last: bool) -> Hypothesis:
         """See ``hypothesis.RunningSearch``."""
-        best, path = self.head.scores(heard[self.name]).data[0].detach().cpu().max(-1)  # type: ignore[operator]
+        _, scores = frame_scores({self.name: self.head}, heard, "Greedy", self.name)
+        best, path = scores.data[0].detach().cpu().max(-1)
         best, path = torch.cat([self.best.to(best), best]), torch.cat([self.path, path])
         blank = self.head.vocab[0]  # type: ignore[index]
         changes = (path[1:] != path[:-1]).nonzero()

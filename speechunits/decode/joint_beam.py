@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from speechunits.decode.alignment import align
 from speechunits.decode.ctc_prefixes import CTCPrefixes
-from speechunits.decode.find_head import find_head
+from speechunits.decode.find_head import check_numbers, find_head, frame_scores
 from speechunits.decode.fusion import Fusion
 from speechunits.decode.hypothesis import Hypothesis
 from speechunits.decode.prefixes import NEVER, check_positive, first_best, nbest_lists
@@ -62,9 +62,9 @@ class JointBeam(nn.Module):
         name = find_head(heads, "step", "JointBeam", self.attention)
         scores = None
         if self.ctc_weight or self.ctc or any(hasattr(head, "scores") for head in heads.values()):
-            ctc = find_head(heads, "scores", "JointBeam", self.ctc)
-            scores = heads[ctc].scores(heard[ctc])  # type: ignore[operator]
+            _, scores = frame_scores(heads, heard, "JointBeam", self.ctc)
         values, ids, chances = self._search(heads[name], heard[name], scores if self.ctc_weight else None)
+        check_numbers(values, "JointBeam", name)
         if scores is None:
             return nbest_lists(values, ids, confidence=chances)
         rows = torch.arange(len(values), device=values.device).repeat_interleave(values.size(1))

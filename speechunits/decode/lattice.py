@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from speechunits.decode import kaldi
 from speechunits.decode.backoff_model import BackoffModel, read_model
-from speechunits.decode.find_head import find_head
+from speechunits.decode.find_head import frame_scores
 from speechunits.decode.graph import Graph, load_graph, read_meta
 from speechunits.decode.hypothesis import Hypothesis
 from speechunits.decode.word_lattice import Path, WordLattice
@@ -106,16 +106,13 @@ class Lattice(nn.Module):
     @torch.no_grad()
     def forward(self, heads: Mapping[str, nn.Module], heard: Mapping[str, Seq]) -> list[list[Hypothesis]]:
         """See ``Search``."""
-        name = find_head(heads, "scores", "Lattice", self.head)
-        scores: Seq = heads[name].scores(heard[name])  # type: ignore[operator]
+        name, scores = frame_scores(heads, heard, "Lattice", self.head)
         width, labels = scores.data.size(-1), len(self.graph.lexicon.names) + 1
         if width != labels:
             raise UserError(
                 f"decode.Lattice: head '{name}' gives {width} scores a frame, and the graph {self.folder} reads {labels}; "
                 "compile the graph for this model"
             )
-        if bool(scores.data[scores.valid].isnan().any()):
-            raise UserError(f"decode.Lattice: scores of head '{name}' are no numbers; look at the model's weights")
         scores = Seq(scores.data.detach().float(), scores.lengths, scores.hop)
         lattices = self._search(scores)
         rows = unpad(scores.with_data(scores.data.cpu()))

@@ -45,7 +45,7 @@ def first_best(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 def merge_equal(prefix: Tensor, scores: Tensor) -> Tensor:
     """Log-probabilities (B, N) of prefixes (B, N) -> the same where the likeliest of equal prefixes has them all."""
-    same = (prefix[:, :, None] == prefix[:, None]) & (scores > NEVER)[:, None]
+    same = (prefix[:, :, None] == prefix[:, None]) & (scores != NEVER)[:, None]
     total = scores[:, None].expand_as(same).masked_fill(~same, NEVER).logsumexp(-1)
     order = torch.arange(prefix.size(1), device=prefix.device)
     ahead = (scores[:, None] > scores[:, :, None]) | (

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from speechunits.decode.find_head import find_head
+from speechunits.decode.find_head import check_numbers, find_head
 from speechunits.decode.fusion import Fusion
 from speechunits.decode.hypothesis import Hypothesis
 from speechunits.decode.prefixes import NEVER, check_positive, first_best, longer, merge_equal, nbest_lists
@@ -92,6 +92,7 @@ class TransducerBeam(nn.Module):
             hypotheses = stepped.where(real, hypotheses)
         final = hypotheses.score + hypotheses.added + self.fusion.end(hypotheses.lm)
         best, places = first_best(final, self.nbest)
+        check_numbers(best, "TransducerBeam", name)
         ids, facts = trail.read(hypotheses.nodes.gather(1, places).flatten())
         return nbest_lists(best, ids, torch.stack([facts[1], facts[1] + 1], -1), facts[2])
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from speechunits.decode.find_head import find_head
+from speechunits.decode.find_head import check_numbers, find_head
 from speechunits.decode.hypothesis import Hypothesis
 from speechunits.decode.prefixes import check_positive, nbest_lists
 from speechunits.decode.trail import Trail
@@ -44,15 +44,15 @@ class TransducerGreedy(nn.Module):
         """See ``Search``."""
         name = find_head(heads, "join", "TransducerGreedy", self.head)
         x = heard[name]
-        return self.follow(heads[name], x, first(heads[name], len(x.lengths), x.data.device))[0]
+        return self.follow(name, heads[name], x, first(heads[name], len(x.lengths), x.data.device))[0]
 
     def stream(self, heads: Mapping[str, nn.Module]) -> TransducerGreedyStream:
         """The same for an utterance that comes piece by piece (see ``hypothesis.Streams``)."""
         name = find_head(heads, "join", "TransducerGreedy", self.head)
         return TransducerGreedyStream(self, name, heads[name])
 
-    def follow(self, head: nn.Module, x: Seq, said: Said) -> tuple[list[list[Hypothesis]], Said]:
-        """Hypotheses of frames (B, T, dim), and what is said after them. ``said``: before them."""
+    def follow(self, name: str, head: nn.Module, x: Seq, said: Said) -> tuple[list[list[Hypothesis]], Said]:
+        """Hypotheses of frames (B, T, dim) of the head ``name``, and what is said after them. ``said``: before them."""
         batch, blank, device = len(x.lengths), head.vocab[0], x.data.device  # type: ignore[index]
         rows, trail, (out, state) = torch.arange(batch, device=device), Trail(3), said
         symbol = torch.full((batch,), blank, device=device)
@@ -76,6 +76,7 @@ class TransducerGreedy(nn.Module):
             nodes = torch.where(says, trail.grow(nodes, symbol, frame, chance), nodes)
             after, moved = head.advance(state, symbol)  # type: ignore[operator]
             out, state = torch.where(says[:, None], after, out), moved.where(says, state)
+        check_numbers(score, "TransducerGreedy", name)
         ids, facts = trail.read(nodes)
         found = nbest_lists(score[:, None], ids, torch.stack([facts[1], facts[1] + 1], -1), facts[2])
         return found, (out, state)
@@ -99,7 +100,7 @@ class TransducerGreedyStream:
         """See ``hypothesis.RunningSearch``."""
         x = heard[self.name]
         said = first(self.head, 1, x.data.device) if self.said is None else self.said
-        ((found,),), self.said = self.search.follow(self.head, x, said)
+        ((found,),), self.said = self.search.follow(self.name, self.head, x, said)
         assert found.spans is not None
         found = replace(found, spans=found.spans + self.frames)
         self.frames += x.data.size(1)

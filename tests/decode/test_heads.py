@@ -11,15 +11,17 @@ from torch import nn
 
 from speechunits.config import build, conf_root, load
 from speechunits.decode.ctc_beam import CTCBeam
+from speechunits.decode.find_head import frame_scores
 from speechunits.decode.joint_beam import JointBeam
 from speechunits.decode.transducer_beam import TransducerBeam
+from speechunits.errors import UserError
 from speechunits.heads.attention_decoder import AttentionDecoder
 from speechunits.heads.ctc import CTC
 from speechunits.heads.recurrent_predictor import RecurrentPredictor
 from speechunits.heads.transducer import Transducer
 from speechunits.part import ConfigError
 from speechunits.seq import Seq, pad
-from tests.decode.scored import HOP
+from tests.decode.scored import HOP, Scores
 
 DIM, KINDS = 8, 3
 
@@ -96,6 +98,27 @@ def test_every_configured_search_finds_the_same_in_every_batch(name: str, heads:
         for h, other in zip(each, alone, strict=True):
             assert h.spans is not None and other.spans is not None and h.spans.equal(other.spans)
             assert h.confidence is not None and bool(((h.confidence >= 0) & (h.confidence <= 1)).all())
+
+
+READS = [("greedy", "ctc"), ("ctc_beam", "ctc"), ("joint_beam", "ctc"), ("joint_beam", "attention")]
+READS += [("transducer_greedy", "transducer"), ("transducer_beam", "transducer")]
+
+
+@pytest.mark.parametrize(("name", "sick"), READS)
+def test_scores_that_are_no_numbers_are_no_text(name: str, sick: str, heads: dict[str, nn.Module]) -> None:
+    """One frame of one utterance is enough."""
+    search: Any = build(load(f"search/{name}.yaml")["model"]["search"])
+    x = heard(9, 4)
+    x.data[1, 2] = torch.nan
+    given = {head: x if head == sick else heard(9, 4) for head in heads}
+    with pytest.raises(UserError, match=rf"decode\.\w+: scores of head '{sick}' are no numbers; look at the model's"):
+        search(heads, given)
+
+
+def test_padding_need_be_no_number() -> None:
+    x = Seq(torch.zeros(2, 3, 4), torch.tensor([3, 2]), HOP)
+    x.data[1, 2] = torch.nan
+    assert frame_scores({"ctc": Scores()}, {"ctc": x}, "CTCBeam")[1] is x
 
 
 def test_the_searches_are_found() -> None:
