@@ -62,7 +62,7 @@ class CTCBeam(nn.Module):
         head: name of the CTC head; None = the first one that has scores for each frame.
 
     Raises:
-        ValueError: a number is not 1 or more.
+        ValueError: a number is out of its range.
     """
 
     def __init__(
@@ -77,6 +77,10 @@ class CTCBeam(nn.Module):
     ) -> None:
         super().__init__()
         check_positive(beam=beam, nbest=nbest, symbols=symbols)
+        if not 0 <= threshold < 1:
+            raise ValueError(f"threshold is {threshold}: a probability, from 0 (all symbols are tried) to below 1")
+        if not 0 < blank_threshold <= 1:
+            raise ValueError(f"blank_threshold is {blank_threshold}: a probability, from above 0 to 1 (no frames join)")
         self.beam, self.nbest, self.symbols = beam, nbest, symbols
         self.threshold, self.blank_threshold = threshold, blank_threshold
         self.fusion, self.head = fusion or Fusion(), head

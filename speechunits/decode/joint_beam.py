@@ -36,7 +36,7 @@ class JointBeam(nn.Module):
         attention, ctc: names of the heads; None = the first that fits.
 
     Raises:
-        ValueError: the weight is not in [0, 1), or a number is not 1 or more.
+        ValueError: a number is out of its range.
     """
 
     def __init__(
@@ -53,6 +53,8 @@ class JointBeam(nn.Module):
         check_positive(beam=beam, nbest=nbest)
         if not 0 <= ctc_weight < 1:
             raise ValueError("ctc_weight: from 0 to below 1; CTCBeam searches with CTC alone")
+        if not 0 < longest < math.inf:
+            raise ValueError(f"longest is {longest}: symbols for each frame, so give a number above 0")
         self.beam, self.nbest, self.ctc_weight, self.longest = beam, nbest, ctc_weight, longest
         self.fusion, self.attention, self.ctc = fusion or Fusion(), attention, ctc
 

@@ -137,3 +137,16 @@ def test_the_searches_are_found() -> None:
 def test_numbers_that_make_no_search(name: str, number: str) -> None:
     with pytest.raises(ConfigError, match=f"{number} is 0: give 1 or more"):
         build({**load(f"search/{name}.yaml")["model"]["search"], number: 0})
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "value"),
+    [
+        *(("ctc_beam", "threshold", value) for value in (-0.1, 1.0, float("nan"))),
+        *(("ctc_beam", "blank_threshold", value) for value in (-0.5, 0.0, 1.5)),
+        *(("joint_beam", "longest", value) for value in (-1.0, 0.0, float("inf"))),
+    ],
+)
+def test_shares_that_make_no_search(name: str, number: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"{number} is {value}: "):
+        build({**load(f"search/{name}.yaml")["model"]["search"], number: value})
