@@ -135,16 +135,13 @@ class AttentionDecoder(nn.Module):
     def begin(self, x: Seq) -> DecoderState:
         """(B, T, dim) -> one hypothesis for each utterance, of which nothing is said."""
         heard = tuple(layer.heard.remember(x.data) for layer in self.layers)
-        b, rows = len(x.lengths), torch.arange(len(x.lengths), device=x.data.device)
-        said = tuple(each.new_empty(2, b, each.size(2), 0, each.size(4)) for each in heard)
-        return DecoderState(heard, x.valid[:, None, None], rows, said)
+        return DecoderState(heard, x.valid[:, None, None], tuple(each[:, :, :, :0] for each in heard))
 
     def step(self, state: DecoderState, last: Tensor) -> tuple[Tensor, DecoderState]:
         """``last`` (N,) symbol of each hypothesis, V at the beginning -> log-probabilities (N, V + 1) of the next one, V being
         the end, and the state in which ``last`` is said."""
         y, said = self._enter(last[:, None], state.said[0].size(3)), []
-        keys = state.keys[state.of]
         for layer, heard, before in zip(self.layers, state.heard, state.said, strict=True):
-            y, memory = layer(y, heard[:, state.of], keys, before)
+            y, memory = layer(y, heard, state.keys, before)
             said.append(memory)
         return self._leave(y)[:, 0], replace(state, said=tuple(said))

@@ -31,13 +31,15 @@ class DecoderLayer(nn.Module):
         """(N, L, D) -> the output (N, L, D), and keys and values of all that is said.
 
         Args:
-            heard: (2, N, H, T, D / H), what ``self.heard.remember`` made of the frames.
-            keys: (N, 1, 1, T) bool, True on real frames.
+            heard: (2, B, H, T, D / H), what ``self.heard.remember`` made of the frames; of the N rows of x, N / B side by side
+                attend to each.
+            keys: (B, 1, 1, T) bool, True on real frames.
             said: (2, N, H, L', D / H) of the symbols before x, which is then one (L = 1); None = x is all that is said.
         """
         y = self.said_norm(x)
         now = self.said.remember(y)
         memory = now if said is None else torch.cat([said, now], 3)
         x = x + self.dropout(self.said(y, memory, causal=said is None))
-        x = x + self.dropout(self.heard(self.heard_norm(x), heard, keys))
+        y = self.heard_norm(x).view(heard.size(1), -1, x.size(2))
+        x = x + self.dropout(self.heard(y, heard, keys).view_as(x))
         return x + self.dropout(self.down(self.dropout(F.relu(self.up(self.ffn_norm(x)))))), memory
