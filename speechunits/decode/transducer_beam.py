@@ -19,7 +19,7 @@ from speechunits.seq import Seq
 
 @dataclass(frozen=True)
 class Beam:
-    """W prefixes of each of B utterances; tensors (B, W), ``out`` (B * W, P) and ``state`` from the predictor."""
+    """W prefixes of each of B utterances; tensors (B, W), ``out`` (B * W, J) and ``state`` from the predictor."""
 
     score: Tensor
     added: Tensor  # by fusion
@@ -85,9 +85,9 @@ class TransducerBeam(nn.Module):
         """See ``Search``."""
         name = find_head(heads, "join", "TransducerBeam", self.head)
         head, x, trail = heads[name], heard[name], Trail(3)
-        hypotheses = self._begin(head, len(x.lengths), x.data.device)
+        hypotheses, frames = self._begin(head, len(x.lengths), x.data.device), head.listen(x.data)  # type: ignore[operator]
         for t in range(x.data.size(1)):
-            stepped = self._frame(head, hypotheses, x.data[:, t], trail, t)
+            stepped = self._frame(head, hypotheses, frames[:, t], trail, t)
             real = (t < x.lengths)[:, None].expand_as(stepped.score)
             hypotheses = stepped.where(real, hypotheses)
         final = hypotheses.score + hypotheses.added + self.fusion.end(hypotheses.lm)
@@ -106,7 +106,7 @@ class TransducerBeam(nn.Module):
         return Beam(score, torch.zeros_like(score), prefix, prefix - 1, lm, out, state)
 
     def _frame(self, head: nn.Module, now: Beam, frame: Tensor, trail: Trail, t: int) -> Beam:
-        """The beam after one frame (B, D)."""
+        """The beam after one frame (B, J)."""
         frames = frame.repeat_interleave(self.beam, 0)
         scores = head.join(frames, now.out).double().view(*now.score.shape, -1)
         through = [replace(now, score=now.score + scores[..., -1])]

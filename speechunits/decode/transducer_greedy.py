@@ -55,6 +55,7 @@ class TransducerGreedy(nn.Module):
         """Hypotheses of frames (B, T, dim) of the head ``name``, and what is said after them. ``said``: before them."""
         batch, blank, device = len(x.lengths), head.vocab[0], x.data.device  # type: ignore[index]
         rows, trail, (out, state) = torch.arange(batch, device=device), Trail(3), said
+        frames = head.listen(x.data)  # type: ignore[operator]
         symbol = torch.full((batch,), blank, device=device)
         frame, count, nodes = torch.zeros_like(symbol), torch.zeros_like(symbol), torch.full_like(symbol, -1)
         score, chance = (
@@ -63,7 +64,7 @@ class TransducerGreedy(nn.Module):
         )
         while bool((waiting := frame < x.lengths).any()):
             while bool(waiting.any()):
-                scores = head.join(x.data[rows, frame.clamp(max=x.data.size(1) - 1)], out).double()  # type: ignore[operator]
+                scores = head.join(frames[rows, frame.clamp(max=frames.size(1) - 1)], out).double()  # type: ignore[operator]
                 best = scores.argmax(-1).masked_fill(count >= self.max_symbols, blank)
                 value = scores.gather(1, best[:, None])[:, 0]
                 score = torch.where(waiting, score + value, score)

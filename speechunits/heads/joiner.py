@@ -21,7 +21,3 @@ class Joiner(nn.Module):
     def join(self, heard: Tensor, said: Tensor) -> Tensor:
         """What ``self.heard`` and ``self.said`` gave (..., dim), of shapes that broadcast -> logits (..., classes)."""
         return self.out((heard + said).tanh())
-
-    def forward(self, heard: Tensor, said: Tensor) -> Tensor:
-        """(N, dim_heard) and (N, dim_said) -> logits (N, classes)."""
-        return self.join(self.heard(heard), self.said(said))

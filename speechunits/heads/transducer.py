@@ -21,7 +21,7 @@ class Transducer(nn.Module):
     comes before the first symbol. A frame may hold any number of symbols. A pair that has no alignment (no frame at all, or
     more symbols than the loss looks at) is left out of the loss and of its count, and shown as ``impossible``, its share.
 
-    A search takes hypotheses through ``begin``, ``advance`` and ``join``.
+    A search takes frames through ``listen``, once, hypotheses through ``begin`` and ``advance``, and both through ``join``.
 
     Args:
         predictor: prediction network, filled with ``vocab``; default ``StatelessPredictor``.
@@ -77,15 +77,21 @@ class Transducer(nn.Module):
 
     # ------------------------------------------------------------------------------------------ one symbol at a time
 
+    def listen(self, frames: Tensor) -> Tensor:
+        """Frames (..., dim) -> the same, for ``join`` (..., J)."""
+        heard: Tensor = self.joiner.heard(frames)
+        return heard
+
     def begin(self, n: int, device: torch.device | str) -> Rows:
         """``n`` hypotheses; ``advance`` them by the blank, V, before anything else."""
         return self.predictor.begin(n, device)
 
     def advance(self, state: Rows, symbols: Tensor) -> tuple[Tensor, Rows]:
-        """``symbols`` (N,) are said -> what is then expected, for ``join`` (N, P), and the state in which they are."""
-        return self.predictor.advance(state, symbols)
+        """``symbols`` (N,) are said -> what is then expected, for ``join`` (N, J), and the state in which they are."""
+        out, state = self.predictor.advance(state, symbols)
+        return self.joiner.said(out), state
 
-    def join(self, frames: Tensor, out: Tensor) -> Tensor:
-        """Frames (N, dim) and what ``advance`` gave (N, P) -> log-probabilities (N, V + 1), the blank last."""
-        logits = self.joiner(frames, out)
+    def join(self, heard: Tensor, expected: Tensor) -> Tensor:
+        """What ``listen`` and ``advance`` gave (N, J) -> log-probabilities (N, V + 1), the blank last."""
+        logits = self.joiner.join(heard, expected)
         return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)

@@ -71,5 +71,8 @@ class Transducer(nn.Module):
         said = self.cell(self.embedding(symbols), state.said)
         return said, Rows(state.heard, said)
 
-    def join(self, frames: Tensor, out: Tensor) -> Tensor:
-        return self.out(torch.cat([out, frames], 1)).log_softmax(-1)
+    def listen(self, frames: Tensor) -> Tensor:
+        return 2 * frames
+
+    def join(self, heard: Tensor, out: Tensor) -> Tensor:
+        return self.out(torch.cat([out, heard / 2], 1)).log_softmax(-1)

@@ -14,6 +14,7 @@ from speechunits.decode.ctc_beam import CTCBeam
 from speechunits.decode.find_head import frame_scores
 from speechunits.decode.joint_beam import JointBeam
 from speechunits.decode.transducer_beam import TransducerBeam
+from speechunits.decode.transducer_greedy import TransducerGreedy
 from speechunits.errors import UserError
 from speechunits.heads.attention_decoder import AttentionDecoder
 from speechunits.heads.ctc import CTC
@@ -79,6 +80,16 @@ def test_transducer(heads: dict[str, nn.Module]) -> None:
             alone = Seq(x.data[b : b + 1, : int(x.lengths[b])], x.lengths[b : b + 1], HOP)
             nats = float(heads["transducer"](alone, pad([h.ids], None))["loss"].num.detach())
             assert h.score == pytest.approx(-nats, abs=1e-4)
+
+
+@pytest.mark.parametrize("search", [TransducerGreedy(), TransducerBeam(beam=3), TransducerBeam(beam=3, max_symbols=2)])
+def test_each_frame_goes_through_the_joiner_once(search: Any, heads: dict[str, nn.Module]) -> None:
+    frames: list[int] = []
+    joiner: Any = heads["transducer"].joiner
+    hook = joiner.heard.register_forward_hook(lambda module, given, out: frames.append(out[..., 0].numel()))
+    search(heads, both(heads, heard(6, 4)))
+    hook.remove()
+    assert frames == [12]
 
 
 APART = {"ngram", "lattice"}  # a language model is no search, and a graph has tests of its own

@@ -35,7 +35,7 @@ def texts(row: Tensor, max_symbols: int | None) -> dict[Text, float]:
             scores, state = [], head.begin(1, torch.device("cpu"))
             for last in (KINDS, *text):
                 out, state = head.advance(state, torch.tensor([last]))
-                scores.append(head.join(row, out.expand(len(row), -1)).exp())
+                scores.append(head.join(head.listen(row), out.expand(len(row), -1)).exp())
             at = [1.0] + [0.0] * n
             for t in range(len(row)):
                 then = [0.0] * (n + 1)
@@ -82,7 +82,7 @@ def one_by_one(row: Tensor, max_symbols: int) -> tuple[list[int], list[int], flo
     out, state = head.advance(head.begin(1, torch.device("cpu")), torch.tensor([KINDS]))
     for t in range(len(row)):
         for n in itertools.count():
-            scores = head.join(row[t][None], out)[0]
+            scores = head.join(head.listen(row[t][None]), out)[0]
             best = int(scores.argmax()) if n < max_symbols else KINDS
             score += float(scores[best])
             if best == KINDS:

@@ -48,7 +48,7 @@ def text(*items: list[int]) -> Seq:
 @pytest.mark.parametrize("predictor", PREDICTORS)
 def test_one_symbol_at_a_time_is_all_at_once(predictor: str) -> None:
     head, said = make(predictor), text([0, 1, 1, 4], [2, 0, 3, 3])
-    want, state, last = head.predictor(said.data), head.begin(2, "cpu"), torch.full((2,), head.blank)
+    want, state, last = head.joiner.said(head.predictor(said.data)), head.begin(2, "cpu"), torch.full((2,), head.blank)
     for u in range(5):
         out, state = head.advance(state, last)
         torch.testing.assert_close(out, want[:, u], rtol=0, atol=1e-12)
@@ -64,7 +64,8 @@ def test_hypotheses_are_reordered_and_some_go_on(predictor: str) -> None:
     mixed = ahead.where(torch.tensor([True, False, False]), state).take(torch.tensor([2, 0]))
     out, _ = head.advance(mixed, torch.tensor([2, 2]))
     for row, said in enumerate([[4, 2], [3, 1, 2]]):
-        torch.testing.assert_close(out[row], head.predictor(torch.tensor([said]))[0, -1], rtol=0, atol=1e-12)
+        want = head.joiner.said(head.predictor(torch.tensor([said])))[0, -1]
+        torch.testing.assert_close(out[row], want, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("predictor", PREDICTORS)
@@ -74,7 +75,7 @@ def test_the_loss_is_that_of_the_steps_of_a_search(predictor: str) -> None:
     state, last, columns = head.begin(1, "cpu"), torch.tensor([head.blank]), []
     for u in range(4):
         out, state = head.advance(state, last)
-        columns.append(head.join(x.data[0], out.expand(6, -1)))
+        columns.append(head.join(head.listen(x.data[0]), out.expand(6, -1)))
         last = said.data[:, min(u, 2)]
     lattice = torch.stack(columns, 1)[None]
     torch.testing.assert_close(lattice.exp().sum(-1), torch.ones(1, 6, 4).double())
@@ -181,7 +182,7 @@ def test_it_learns_texts_by_heart(sum: partial[nn.Module]) -> None:
     for row, symbols in zip(unpad(x), unpad(said), strict=True):
         out, state = head.advance(head.begin(1, "cpu"), torch.tensor([head.blank]))
         found: list[int] = []
-        for frame in row:
+        for frame in head.listen(row):
             while (best := int(head.join(frame[None], out).argmax())) != head.blank and len(found) < 9:
                 found.append(best)
                 out, state = head.advance(state, torch.tensor([best]))
@@ -260,7 +261,7 @@ def test_in_half_precision_the_sum_is_float32(sum: str) -> None:
     terms = head(x, text([1, 2]))
     assert terms["loss"].num.dtype == torch.float32 and bool(terms["loss"].num.isfinite())
     out, _ = head.advance(head.begin(1, "cpu"), torch.tensor([head.blank]))
-    assert head.join(x.data[0, :1], out).dtype == torch.float32
+    assert head.join(head.listen(x.data[0, :1]), out).dtype == torch.float32
 
 
 def test_under_autocast_the_simple_sum_is_that_of_float32() -> None:

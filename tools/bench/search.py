@@ -53,7 +53,7 @@ def share_of_blanks(head: nn.Module, x: torch.Tensor) -> float:
         scores = head.scores(Seq(x[None], torch.tensor([len(x)]), None)).data[0]
     else:
         out, _ = head.advance(head.begin(len(x), x.device), torch.full((len(x),), head.blank))
-        scores = head.join(x, out)
+        scores = head.join(head.listen(x), out)
     return float((scores.argmax(-1) == head.vocab[0]).float().mean())
 
 
