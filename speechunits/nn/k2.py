@@ -71,8 +71,8 @@ def smoothed(
 
 def bounds(occupied: tuple[Tensor, Tensor], text: Seq, frames: Tensor, width: int) -> Tensor:
     """At each frame the ``width`` numbers of symbols where most alignments are, (B, T, width) int64."""
-    if not text.data.size(1):
-        return torch.zeros(*occupied[1].shape[::2], 1, dtype=torch.int64, device=frames.device)
+    if width > text.data.size(1):  # all of them, where k2 gives one fewer; and it takes no texts of nothing
+        return torch.arange(width, device=frames.device).expand(*occupied[1].shape[::2], -1)
     return need().get_rnnt_prune_ranges(*occupied, _edges(text, frames), width)
 
 

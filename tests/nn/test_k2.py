@@ -55,6 +55,17 @@ def test_built_for_another_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "k2" not in sys.modules
 
 
+@pytest.mark.parametrize("said", [SAID, text([], [], [])])
+def test_a_band_of_all_symbols_is_no_matter_of_k2(said: Seq) -> None:
+    """k2 knows bands of U numbers at most, where there are U + 1."""
+    occupied = torch.rand(3, said.data.size(1), 31), torch.rand(3, said.data.size(1) + 1, 30)
+    ours = tuple(each.transpose(1, 2)[:, :30] for each in occupied)
+    width = said.data.size(1) + 1
+    found = k2.bounds(occupied, said, torch.tensor(FRAMES), width)
+    want = transducer_sum.bounds(ours, said, torch.tensor(FRAMES), width)
+    assert torch.equal(found, want) and found.shape == (3, 30, width)
+
+
 class TestWithK2:
     pytestmark = with_k2
 
