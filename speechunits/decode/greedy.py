@@ -25,10 +25,13 @@ class Greedy:
     def __init__(self, head: str | None = None) -> None:
         self.head = head
 
+    @torch.no_grad()
     def __call__(self, heads: Mapping[str, nn.Module], heard: Mapping[str, Seq]) -> list[list[Hypothesis]]:
         """See ``Search``."""
         _, scores = frame_scores(heads, heard, "Greedy", self.head)
-        return [[read(row)] for row in unpad(scores.with_data(scores.data.detach().cpu()))]
+        best, path = (unpad(scores.with_data(each.cpu())) for each in scores.data.max(-1))
+        blank = scores.data.size(-1) - 1
+        return [[merged(*row, blank)] for row in zip(best, path, strict=True)]
 
     def stream(self, heads: Mapping[str, nn.Module]) -> GreedyStream:
         """The same for an utterance that comes piece by piece (see ``hypothesis.Streams``)."""
@@ -48,10 +51,11 @@ class GreedyStream:
         self.best, self.path = torch.empty(0), torch.empty(0, dtype=torch.int64)  # of the run that is held back
         self.frames = 0  # before it
 
+    @torch.no_grad()
     def __call__(self, heard: Mapping[str, Seq], last: bool) -> Hypothesis:
         """See ``hypothesis.RunningSearch``."""
         _, scores = frame_scores({self.name: self.head}, heard, "Greedy", self.name)
-        best, path = scores.data[0].detach().cpu().max(-1)
+        best, path = (each.cpu() for each in scores.data[0].max(-1))
         best, path = torch.cat([self.best.to(best), best]), torch.cat([self.path, path])
         blank = self.head.vocab[0]  # type: ignore[index]
         changes = (path[1:] != path[:-1]).nonzero()
@@ -62,11 +66,6 @@ class GreedyStream:
         found = replace(found, spans=found.spans + self.frames)
         self.best, self.path, self.frames = best[cut:], path[cut:], self.frames + cut
         return found
-
-
-def read(scores: Tensor) -> Hypothesis:
-    """Log-probabilities (T, V + 1), the blank last -> the hypothesis of the best path."""
-    return merged(*scores.max(-1), scores.size(-1) - 1)
 
 
 def merged(best: Tensor, path: Tensor, blank: int) -> Hypothesis:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from speechunits.decode.greedy import Greedy
 from speechunits.errors import UserError
+from speechunits.heads.ctc import CTC
 from speechunits.seq import Seq
 
 
@@ -37,6 +38,17 @@ def test_score_and_confidence_are_those_of_the_path() -> None:
     )
     assert found.ids.tolist() == [0] and found.confidence is not None
     assert found.confidence.tolist() == pytest.approx([0.7]) and found.score == pytest.approx(-0.8393, abs=1e-4)
+
+
+def test_no_graph_is_built() -> None:
+    """Of a head that could learn."""
+    asked: list[bool] = []
+    head = CTC(dim=4, vocab=(2,))
+    head.linear.register_forward_hook(lambda module, given, out: asked.append(out.requires_grad))
+    x = Seq(torch.randn(2, 5, 4), torch.tensor([5, 3]), Fraction(1, 50))
+    Greedy()({"ctc": head}, {"ctc": x})
+    Greedy().stream({"ctc": head})({"ctc": Seq(x.data[:1], x.lengths[:1], x.hop)}, last=True)
+    assert asked == [False, False]
 
 
 def test_heads_without_scores_of_frames_are_refused() -> None:
