@@ -100,7 +100,7 @@ class CTCBeam(nn.Module):
             values, ids = x, torch.arange(x.size(-1), device=x.device).expand(x.shape)
         else:
             values, ids = first_best(x, self.symbols)
-        return values.masked_fill(values.exp() < self.threshold, NEVER), ids
+        return (values.masked_fill(values.exp() < self.threshold, NEVER) if self.threshold else values), ids
 
     def _search(self, scores: Seq) -> tuple[Tensor, Seq]:
         """Scores of the n best texts (B, n), and the texts (B * n, L)."""
@@ -162,6 +162,8 @@ def together(scores: Seq, threshold: float) -> tuple[Seq, Tensor]:
         Scores (B, T', V + 1), and the log-probability (B,) of the blanks in those frames, which no text can avoid.
     """
     x = scores.data
+    if threshold >= 1:
+        return scores, x.new_zeros(len(x))
     sure = (x[..., -1].exp() > threshold) & scores.valid
     begins = ~sure
     begins[:, 1:] |= ~sure[:, :-1]
