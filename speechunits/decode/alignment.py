@@ -34,10 +34,10 @@ def align(scores: Seq, text: Seq, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]
     best[:, 0] = 0.0  # before the first frame; from here to state 1 is a step
     steps = []
     for t in range(frames):
-        step, came = torch.zeros_like(states), best
+        step, came = torch.zeros_like(states, dtype=torch.int8), best
         for by in (1, 2):
             moved = torch.nn.functional.pad(best, (by, 0), value=NEVER)[:, : best.size(1)]
-            better = (moved > came) & (leaps if by == 2 else torch.ones_like(leaps))
+            better = moved > came if by == 1 else (moved > came) & leaps
             came, step = torch.where(better, moved, came), step.masked_fill(better, by)
         best = torch.where((t < lengths)[:, None], came + said[:, t], best)
         steps.append(step)
