@@ -157,7 +157,7 @@ class Lattice(nn.Module):
         said = [self.words[word - 1] for word in path.words]
         grammar = path.graph if self.language_model is None else self.language_model.score(said)
         columns = torch.tensor(path.labels) - 1
-        acoustic = float(scores.double().gather(1, columns[:, None]).sum())
+        acoustic = float(scores.gather(1, columns[:, None]).double().sum())
         symbols, counts = torch.unique_consecutive(columns, return_counts=True)
         ends = counts.cumsum(0)
         spoken = symbols != scores.size(1) - 1
