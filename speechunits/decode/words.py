@@ -43,19 +43,25 @@ def words(found: Hypothesis, decode: Callable[[Tensor], str], edges: Tensor) -> 
 def spelled(ids: Tensor, decode: Callable[[Tensor], str]) -> list[tuple[str, list[int]]]:
     """The words of ``decode(ids)``, which white space parts, each with the numbers of its symbols.
 
-    A symbol belongs to the words that it begins or changes when it is added to those before it; one that is white space
-    alone belongs to none.
+    A symbol belongs to the words that it begins or changes when it is added to those before it, which are the last two at
+    most; one that is white space alone belongs to none. Each is decoded with those of these two words: a text without white
+    space takes the square of its length.
     """
-    of: list[list[int]] = []  # symbols of each word
+    done: list[tuple[str, list[int]]] = []
+    of: list[list[int]] = []  # symbols of each word that is not done
     before: list[str] = []
+    start = 0
     for i in range(len(ids)):
-        now = decode(ids[: i + 1]).split()
+        now = decode(ids[start : i + 1]).split()
         of = of[: len(now)] + [[] for _ in range(len(now) - len(of))]
         for k, word in enumerate(now):
             if before[k : k + 1] != [word]:
                 of[k].append(i)
         before = now
-    return list(zip(before, of, strict=True))
+        if len(now) > 2 and decode(ids[of[-2][0] : i + 1]).split() == now[-2:]:
+            done += zip(now[:-2], of[:-2], strict=True)
+            before, of, start = now[-2:], of[-2:], of[-2][0]
+    return done + list(zip(before, of, strict=True))
 
 
 def timed(text: str, symbols: Sequence[int], found: Hypothesis, seconds: Callable[[int], float]) -> Word:

@@ -23,7 +23,7 @@ class Live:
     Symbols, times and scores are those of the whole recording, heard at once by the same model: frames come of the samples
     that they see, subsampling and encoder go on from the state that they left, and the search says what can no longer change.
     What is kept is bounded by the encoder's ``chunk`` and ``left`` and by the longest word. A frame is heard when its chunk
-    is complete, and a word is said when the next one begins.
+    is complete, and a word is said when the next one begins; a text without white space is one word, said at the end.
 
     Args:
         model: of audio, with an encoder of chunks and a search that need not wait for the end.
