@@ -34,13 +34,20 @@ def longer(prefix: Tensor, symbols: Tensor) -> Tensor:
 def first_best(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Values and places of the ``count`` largest of (..., N), the first of equal ones first; fewer if there are not so many.
 
-    ``topk`` promises no order of equal values, so that they would fall as the device likes. Places of -inf mean nothing.
+    ``topk`` promises no order of equal values, so that they would fall as the device likes: what it chose is put in order, and
+    where the last one equals one that it left, all are sorted. Places of -inf mean nothing.
     """
     count = min(count, scores.size(-1))
     values, places = scores.topk(min(count + 1, scores.size(-1)))
-    if ((values[..., 1:] == values[..., :-1]) & (values[..., 1:] > NEVER)).any():
-        values, places = scores.sort(dim=-1, descending=True, stable=True)
-    return values[..., :count], places[..., :count]
+    left = values[..., count:]
+    doubtful = ((left == values[..., count - 1 : count]) & (left > NEVER)).any(-1)
+    places, order = places[..., :count].sort()
+    values, order = values[..., :count].gather(-1, order).sort(dim=-1, descending=True, stable=True)
+    places = places.gather(-1, order)
+    if doubtful.any():
+        sorted_values, sorted_places = scores[doubtful].sort(dim=-1, descending=True, stable=True)
+        values[doubtful], places[doubtful] = sorted_values[..., :count], sorted_places[..., :count]
+    return values, places
 
 
 def merge_equal(prefix: Tensor, scores: Tensor) -> Tensor:

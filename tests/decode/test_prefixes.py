@@ -29,6 +29,18 @@ def test_the_first_of_equal_values_comes_first() -> None:
     assert first_best(scores, 9)[0].shape == (2, 7)
 
 
+def test_the_best_are_those_of_a_stable_sort() -> None:
+    """Of few different values, some of them -inf, in rows of which some have a tie where the chosen end."""
+    g = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        kinds, count = (int(torch.randint(1, most, (1,), generator=g)) for most in (40, 45))
+        scores = torch.randint(-6, 6, (3, 2, kinds), generator=g).double()
+        scores[scores == -6] = NEVER
+        values, places = first_best(scores, count)
+        want, order = (each[..., :count] for each in scores.sort(dim=-1, descending=True, stable=True))
+        assert values.equal(want) and places.masked_fill(want == NEVER, 0).equal(order.masked_fill(want == NEVER, 0))
+
+
 def test_the_likeliest_of_equal_prefixes_has_them_all() -> None:
     chances = torch.tensor([[0.1, 0.2, 0.3, 0.1, 0.0, 0.1]]).double()
     prefix = torch.tensor([[7, 8, 7, 9, 8, 9]])
