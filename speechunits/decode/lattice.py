@@ -34,14 +34,16 @@ class Lattice(nn.Module):
     ``score`` is that of the best path: ``acoustic_scale`` log p(path | frames) + log P(words). The confidence of a word is
     the share of the readings that say it then, each weighted by the exponential of its score. Where no sentence of the
     graph is as short as the utterance, or the beam lost them all, nothing is said, with the score minus infinity, and a
-    warning counts such utterances. An utterance without frames says nothing, with the score 0.
+    warning counts such utterances. An utterance without frames says nothing, with the score 0. The engines' lattices differ: of
+    words that sound alike and before which the n-grams see the same, k2 keeps the better one.
 
     Args:
         graph: folder that ``recipes.compile_graph`` made, for the text tokenizer of the model.
         engine: "kaldi" (kaldi-decoder, on the CPU, one utterance after another) or "k2" (a batch at once, on the device of the
             model).
         nbest: readings of each utterance; 1 = the best one alone, without confidence.
-        beam: nats by which a partial path may be worse than the best one.
+        beam: nats by which a partial path may be worse than the best one; k2 keeps 30 to 10000 states in a frame, whatever
+            the beam.
         lattice_beam: nats by which a whole path may be.
         acoustic_scale: of the head's log-probabilities against those of the graph.
         rescore: ARPA file of another language model, whose probability of the words takes the place of the graph's; it ranks

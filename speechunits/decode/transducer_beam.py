@@ -50,7 +50,8 @@ class Beam:
 class TransducerBeam(nn.Module):
     """The likeliest texts, each the sum of its paths, frame by frame, for a whole batch at once: time-synchronous decoding
     (Saon et al. 2020, doi 10.1109/ICASSP40776.2020.9053040, algorithm 2), and with ``max_symbols`` None the modified
-    search of icefall, which is faster: a symbol then ends its frame as a blank does, as in k2's modified topology.
+    search of icefall without its length normalisation, which is faster: a symbol then ends its frame as a blank does, as in
+    k2's modified topology.
 
     ``score`` is log p(text | frames) over the paths that stayed in the beam, plus what ``fusion`` adds. The span of a symbol
     is the frame in which it was said on the likeliest way there, its confidence its probability. Sums are float64; equal

@@ -21,7 +21,8 @@ class FullSum(nn.Module):
     Args:
         by: who adds up: "torch" (any floating type), "torchaudio" (float32), "k2" (float32; tools/k2.sh), or "auto":
             torchaudio for float32 on a GPU, where torch starts kernels for each diagonal, and torch elsewhere, where it is
-            the faster one, and for 2^31 logits and more, of which torchaudio loses count. They agree.
+            the faster one, and for 2^31 logits and more, of which torchaudio loses count. torch and torchaudio agree;
+            docs/k2.md says what of k2 has run.
 
     Raises:
         ValueError: there is no such way.

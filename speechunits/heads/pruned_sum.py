@@ -26,7 +26,7 @@ class PrunedSum(nn.Module):
         simple: weight of the simple loss.
         said_share, heard_share: of the simple log-probabilities, how much is what symbols, and frames, say alone.
         warm: updates.
-        by: who adds up: "torch", or "k2" (tools/k2.sh), which is faster.
+        by: who adds up: "torch", or "k2" (tools/k2.sh), which may be faster.
         dim, dim_said, vocab: supplied by the head.
 
     Raises:

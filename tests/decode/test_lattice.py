@@ -1,4 +1,4 @@
-"""Lattice against brute force over all sentences and paths; batches, silence, nothing, bad input; k2 gives the same."""
+"""Lattice against brute force over all sentences and paths; batches, silence, nothing, bad input; k2 where it is installed."""
 
 from __future__ import annotations
 
