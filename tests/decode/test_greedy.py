@@ -13,13 +13,7 @@ from speechunits.decode.greedy import Greedy
 from speechunits.errors import UserError
 from speechunits.heads.ctc import CTC
 from speechunits.seq import Seq
-
-
-class Scores(nn.Module):
-    """A head whose input is its output."""
-
-    def scores(self, x: Seq) -> Seq:
-        return x
+from tests.decode.scored import Scores
 
 
 def test_runs_merge_and_blanks_part_equal_symbols() -> None:

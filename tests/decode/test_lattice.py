@@ -22,7 +22,8 @@ from speechunits.seq import Seq, pad
 from speechunits.stream import Stream
 from speechunits.tasks.asr import ASR
 from speechunits.text.lexicon import spell
-from tests.decode.toy_words import ARPA, LETTERS, Scores, brute, grammar_score, lexicons, model, random_scores
+from tests.decode.scored import Scores
+from tests.decode.toy_words import ARPA, LETTERS, brute, grammar_score, lexicons, model, random_scores
 
 for needed in ("kaldifst", "kaldi_decoder"):
     pytest.importorskip(needed, reason=f"{needed} is not installed: pip install 'speechunits[lattice]'")

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from speechunits.decode.backoff_model import BackoffModel, read_model
-from speechunits.seq import Seq
 from speechunits.text.characters import Characters
 from speechunits.text.lexicon import Lexicon, read_lexicon, spell
 from speechunits.text.subwords import fit_subwords
@@ -48,13 +47,6 @@ ngram 3=2
 """
 # Two words that sound alike, one that begins another, one with two pronunciations.
 SOUNDS = "a x\nab x y\nb y\nb z x\nab x\n"
-
-
-class Scores(nn.Module):
-    """A head whose input is its output."""
-
-    def scores(self, x: Seq) -> Seq:
-        return x
 
 
 def model(folder: Path, text: str = ARPA) -> BackoffModel:
