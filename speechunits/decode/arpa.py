@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from speechunits import store
 from speechunits.errors import UserError
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
+SEPARATOR = re.compile("[ \t]+")  # other white space may be part of a word
 LEAST = -99.0  # how ARPA files write the logarithm of 0
 Gram = tuple[str, ...]
 Level = dict[Gram, tuple[float, float]]  # n-gram -> log10 of its probability, log10 of its back-off weight (0 if none)
@@ -40,7 +42,7 @@ def _numbered(path: str | Path) -> Iterator[tuple[int, str]]:
     opener = gzip.open if str(path).endswith(".gz") else open
     with opener(path, "rt", encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
-            if line := line.strip():
+            if line := line.strip(" \t\n"):
                 yield number, line
 
 
@@ -74,7 +76,7 @@ def _level(path: str | Path, lines: Iterator[tuple[int, str]], order: int, count
             if line != end:
                 raise UserError(f"{path}:{number}: '{line[:40]}' where {end} should stand; write the file again")
             return level
-        entry = line.split()
+        entry = SEPARATOR.split(line)
         try:
             numbers = [float(entry[0]), *map(float, entry[order + 1 :])]
         except ValueError:

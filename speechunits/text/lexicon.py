@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from speechunits import store
 from speechunits.errors import UserError
 
-RESERVED = re.compile(r"#\d+|<eps>|<s>|</s>")  # what graphs are compiled with: never a word or a symbol
+RESERVED = re.compile(r"#\d+|<eps>|<s>|</s>|<unk>")  # of graphs and language models: never a word or a symbol
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,22 @@ class Lexicon:
 
 
 def symbol_names(symbols: Iterable[str]) -> tuple[str, ...]:
-    """What files call the ``symbols`` of a text tokenizer: themselves, and the space ``<space>``."""
-    return tuple("<space>" if symbol.isspace() else symbol for symbol in symbols)
+    """What files call the ``symbols`` of a text tokenizer: themselves, and the space ``<space>``.
+
+    Raises:
+        UserError: they would call two of them the same.
+    """
+    names = tuple("<space>" if symbol.isspace() else symbol for symbol in symbols)
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise UserError(
+            f"two of the {len(names)} symbols of the text tokenizer would be called {twice[0]} in files; fit one without the "
+            "other"
+        )
+    return names
 
 
 def spell(words: Iterable[str], tokenizer: Any) -> tuple[Lexicon, list[str]]:
-    """Each word as ``tokenizer`` encodes it, and the words that it cannot write.
+    """Each word as ``tokenizer`` encodes it, and the words that it, or a line of a lexicon, cannot write.
 
     What stands between two words is what the tokenizer puts there, for example the space of ``Characters``.
 
@@ -77,7 +88,7 @@ def spell(words: Iterable[str], tokenizer: Any) -> tuple[Lexicon, list[str]]:
             ids = tuple(tokenizer.encode(word).tolist())
         except UserError:
             ids = ()
-        if ids and not RESERVED.fullmatch(word):
+        if ids and word.split() == [word] and not RESERVED.fullmatch(word):
             spelled[word] = (ids,)
         else:
             strange.append(word)
@@ -135,7 +146,9 @@ def read_lexicon(
         word, *said = line.split()
         at = f"{path}:{number}: '{word}'"
         if reserved := [name for name in (word, *said) if RESERVED.fullmatch(name)]:
-            raise UserError(f"{at} has {reserved[0]}, which is added when the graph is compiled; leave it out")
+            raise UserError(
+                f"{at} has {reserved[0]}, which graphs and language models keep for themselves; leave it out"
+            )
         if not said:
             raise UserError(f"{at} has no pronunciation; write its symbols behind it")
         if strange := [name for name in said if name not in ids]:

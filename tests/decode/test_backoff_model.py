@@ -42,6 +42,12 @@ def test_gzipped_and_with_a_preface(tmp_path: Path) -> None:
     assert read_model(path) == model(tmp_path)
 
 
+def test_words_are_parted_by_spaces_and_tabs_alone(tmp_path: Path) -> None:
+    """ "10 000" with the space that no line breaks at."""
+    found = model(tmp_path, ARPA.replace("ab", "10\u00a0000").replace("-0.4\t<s>\ta\t-0.35", "-0.4  <s> \ta\t-0.35"))
+    assert found.grams["10\u00a0000", "a"] == model(tmp_path).grams["ab", "a"] and ("<s>", "a") in found.grams
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from speechunits.errors import UserError
+from speechunits.text.characters import Characters
 from speechunits.text.lexicon import read_lexicon, spell, write_lexicon
 from speechunits.text.subwords import fit_subwords
 from tests.decode.toy_words import LETTERS, PHONES, lexicons
@@ -22,8 +23,8 @@ def test_there_and_back(tmp_path: Path) -> None:
 
 
 def test_words_are_spelled_and_the_tokenizer_says_what_parts_them() -> None:
-    found, strange = spell(["ab", "cab", "b", "ab", "<s>"], LETTERS)
-    assert found.words == {"ab": ((1, 2),), "b": ((2,),)} and strange == ["cab", "<s>"]
+    found, strange = spell(["ab", "cab", "b", "ab", "<s>", "a\u00a0b"], LETTERS)
+    assert found.words == {"ab": ((1, 2),), "b": ((2,),)} and strange == ["cab", "<s>", "a\u00a0b"]
     assert found.names == ("<space>", "a", "b") and found.between == 0 and found.fingerprint == LETTERS.fingerprint
 
 
@@ -58,8 +59,9 @@ def test_words_are_found_in_symbols(
         ("a x\nb\n", r"words.txt:2: 'b' has no pronunciation; write its symbols behind it"),
         ("a x\n\nb q\n", r"words.txt:3: 'b' has 'q', which is not among the 4 symbols of the text tokenizer"),
         ("a x\nb y\na x\n", r"words.txt:3: 'a' is written the same way as in line 1; delete one"),
-        ("a x #1\n", r"words.txt:1: 'a' has #1, which is added when the graph is compiled; leave it out"),
-        ("<s> x\n", r"words.txt:1: '<s>' has <s>, which is added"),
+        ("a x #1\n", r"words.txt:1: 'a' has #1, which graphs and language models keep for themselves; leave it out"),
+        ("<s> x\n", r"words.txt:1: '<s>' has <s>, which graphs and"),
+        ("<unk> x\n", r"words.txt:1: '<unk>' has <unk>, which graphs and"),
         ("a x _\n", r"words.txt:1: 'a' has the symbol of silence, which parts words; take it out of the line"),
         ("\n", r"words.txt: has no words; write lines of a word and its symbols"),
         ("é".encode("latin-1"), r"words.txt: cannot be read \(not UTF-8\); give a text file"),
@@ -72,6 +74,13 @@ def test_bad_lines(text: str | bytes | None, says: str, tmp_path: Path) -> None:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=says):
         read_lexicon(path, PHONES.symbols, PHONES.fingerprint, silence="_")
+
+
+def test_symbols_of_one_name() -> None:
+    with pytest.raises(
+        UserError, match="two of the 3 symbols of the text tokenizer would be called <space> in files; fit"
+    ):
+        spell(["a"], Characters([" ", "\u00a0", "a"]))
 
 
 def test_bad_keys(tmp_path: Path) -> None:
