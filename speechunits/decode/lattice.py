@@ -80,6 +80,10 @@ class Lattice(nn.Module):
         self.head, self.rescore = head, rescore
         self._k2_graphs: dict[torch.device, Any] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy: without the graph, which has no copies and is read again."""
+        return {name: value for name, value in vars(self).items() if name != "graph"} | {"_k2_graphs": {}}
+
     @cached_property
     def graph(self) -> Graph:
         """Read when the first utterance comes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -188,6 +189,14 @@ def test_a_recogniser_finds_words_and_is_saved_with_its_search(tmp_path: Path) -
     store.save(made, tmp_path / "asr")
     again = store.restore(tmp_path / "asr", expect=ASR)
     assert again.search.nbest == 2 and again.predict(batch)["text"] == found["text"]
+
+
+def test_a_copy_searches_as_the_one_that_was_used(tmp_path: Path) -> None:
+    find, given = search(tmp_path), heard(likely("__aa_ _abb_"))
+    found = find({"ctc": Scores()}, given)
+    copied = copy.deepcopy(find)
+    again = copied({"ctc": Scores()}, given)
+    assert [h.words for h in again[0]] == [h.words for h in found[0]] and copied.graph is not find.graph
 
 
 @pytest.mark.parametrize(
