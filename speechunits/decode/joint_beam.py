@@ -64,7 +64,8 @@ class JointBeam(nn.Module):
         name = find_head(heads, "step", "JointBeam", self.attention)
         scores = None
         if self.ctc_weight or self.ctc or any(hasattr(head, "scores") for head in heads.values()):
-            _, scores = frame_scores(heads, heard, "JointBeam", self.ctc)
+            advice = "name another search, or set ctc_weight=0"
+            _, scores = frame_scores(heads, heard, "JointBeam", self.ctc, advice)
         values, ids, chances = self._search(heads[name], heard[name], scores if self.ctc_weight else None)
         check_numbers(values, "JointBeam", name)
         if scores is None:

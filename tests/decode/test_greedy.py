@@ -46,5 +46,5 @@ def test_no_graph_is_built() -> None:
 
 
 def test_heads_without_scores_of_frames_are_refused() -> None:
-    with pytest.raises(UserError, match="no CTC head  among a"):
+    with pytest.raises(UserError, match="no CTC head among a"):
         Greedy()({"a": nn.Linear(1, 1)}, {})

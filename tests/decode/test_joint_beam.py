@@ -147,9 +147,9 @@ def test_nothing_heard_is_an_empty_text() -> None:
 
 
 def test_what_is_refused() -> None:
-    with pytest.raises(UserError, match="no CTC head  among attention"):
+    with pytest.raises(UserError, match="no CTC head among attention; name another search, or set ctc_weight=0"):
         JointBeam()({"attention": HEADS["attention"]}, heard(chances(0, 2, 4)))
-    with pytest.raises(UserError, match="no attention decoder  among ctc"):
+    with pytest.raises(UserError, match="no attention decoder among ctc"):
         JointBeam()({"ctc": HEADS["ctc"]}, heard(chances(0, 2, 4)))
     with pytest.raises(ValueError, match="ctc_weight: from 0 to below 1"):
         JointBeam(ctc_weight=1.0)

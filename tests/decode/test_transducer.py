@@ -131,5 +131,5 @@ def test_nothing_heard_is_an_empty_text(search: torch.nn.Module) -> None:
 
 @pytest.mark.parametrize("search", [TransducerGreedy(), TransducerBeam()])
 def test_other_heads_are_refused(search: torch.nn.Module) -> None:
-    with pytest.raises(UserError, match="no transducer  among ctc"):
+    with pytest.raises(UserError, match="no transducer among ctc"):
         search({"ctc": Scores()}, {})

@@ -148,7 +148,7 @@ def test_what_needs_the_whole_utterance_is_refused() -> None:
     refused("live recognition hears audio, and this model has a Identity", input=torch.nn.Identity())
     with pytest.raises(UserError, match="JointBeam needs the whole utterance; choose Greedy of a CTC head"):
         Live(recogniser("conformer", {"ctc": CTC, "attention": ATTENTION}, JOINT, chunk=4, left=6))
-    with pytest.raises(UserError, match="no CTC head  among attention"):
+    with pytest.raises(UserError, match="no CTC head among attention"):
         Live(recogniser("conformer", {"attention": ATTENTION}, GREEDY, chunk=4, left=6))
     with pytest.raises(UserError, match="a Identity hears whole utterances"):
         Live(torch.nn.Identity())  # type: ignore[arg-type]
