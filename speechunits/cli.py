@@ -72,19 +72,18 @@ def transcribe(args: argparse.Namespace) -> None:
     from speechunits.config import load
     from speechunits.data.audio_windows import audio_windows
     from speechunits.tasks.listening import Listening
+    from speechunits.tasks.recognition import System
     from speechunits.tasks.subtitles import FORMATS
     from speechunits.tasks.transcriber import Transcriber
     from speechunits.units.features import Features
     from speechunits.units.tokenizer import UnitTokenizer
 
     device = usable_device(args.device)
-    changes = {"search": load(args.search)["model"]["search"]} if args.search else {}
+    search = (load(args.search).get("model") or {}).get("search") if args.search else None
+    if args.search and not search:
+        raise UserError(f"{args.search}: has no model.search; give a file such as conf/search/ctc_beam.yaml")
     horizon = {name: value for name in ("chunk", "left") if (value := getattr(args, name)) is not None}
-    model = store.restore(args.model, device, changes=changes | ({"encoder": horizon} if horizon else {}))
-    if not isinstance(model, Recognises):
-        raise UserError(
-            f"{args.model}: holds a {type(model).__name__}, which writes no text; give an asr/ or recogniser/"
-        )
+    model = System(args.model).restore(device, search, {"encoder": horizon} if horizon else None)
     if args.live:
         _live(args, model)
         return
@@ -231,7 +230,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--tokenizer", help="folder of the UnitTokenizer, where the model reads units")
     sub.add_argument("--subwords", action="append", default=[], help="folder of subwords of units (fit_unit_bpe)")
     sub.add_argument("--features", help="folder features/ of extract_features, where the model reads stored features")
-    sub.add_argument("--search", help="YAML of another search (conf/search)")
+    sub.add_argument("--search", help="YAML of another search (conf/search), which may include a language model")
     sub.add_argument("--live", action="store_true", help="hear standard input (AUDIO is -), print words as they come")
     sub.add_argument("--rate", type=int, default=16000, help="of standard input, Hz")
     sub.add_argument("--chunk", type=int, help="frames that the encoder hears at once, in place of the saved ones")

@@ -52,18 +52,24 @@ class System:
     fields: Mapping[str, Any] | None = None
     cuts: Mapping[str, Any] | None = None
 
-    def restore(self, device: str | torch.device, search: Mapping[str, Any] | None = None) -> Any:
-        """The model; ``search`` is for systems that name none.
+    def restore(
+        self,
+        device: str | torch.device,
+        search: Mapping[str, Any] | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """The model; ``search`` is for systems that name none, ``changes`` are those of ``store.restore``.
 
         Raises:
             UserError: the folder holds something that writes no text, or the search is made for other text.
         """
-        model = store.restore(self.folder, device)
+        model = store.restore(self.folder, device, changes=changes)
         if not isinstance(model, Recognises):
             raise UserError(
                 f"{self.folder}: holds a {type(model).__name__}, which writes no text; give the recogniser/ or asr/ of a run"
             )
         if chosen := self.search or search:
+            del model.search  # a module: torch refuses to put a plain object in its place
             model.search = build(chosen, at="model.search" if self.search is None else "search")
             check_text(model.search, model.text.fingerprint)
         return model.to(device)

@@ -12,8 +12,9 @@ import pytest
 import soundfile
 import torch
 
-from speechunits import store
-from speechunits.config import build
+from recipes.fit_ngram import fit_ngram
+from speechunits import recipe, store
+from speechunits.config import build, load
 from speechunits.data.read_audio import read_audio
 from speechunits.seq import pad
 from speechunits.stream import Stream
@@ -71,6 +72,27 @@ def test_units_are_made_and_joined_as_in_training(
     bpe: UnitBPE = store.restore(subwords)
     batch = {"units": pad([bpe.encode(merged)], None)}
     assert found["text"] == store.restore(model).predict(batch)["text"][0]
+
+
+def test_another_search_with_its_language_model(speechunits: Any, heard: Path, tmp_path: Path):
+    """That of a file in place of the saved one, whichever of the two has the language model; and a file without one."""
+    grams = "\\1-grams:\n-99 <s>\n-1.5 <unk>\n-1.5 </s>\n"
+    (tmp_path / "lm.arpa").write_text(f"\\data\\\nngram 1=3\n\n{grams}\n\\end\\\n")
+    store.save(store.restore(heard).text, tmp_path / "text", kind="text")
+    recipe.run(fit_ngram, [f"out={tmp_path / 'lm'}", f"arpa={tmp_path / 'lm.arpa'}", f"tokenizer={tmp_path / 'text'}"])
+    beam = tmp_path / "beam.yaml"
+    lm = f"model: {{search: {{fusion: {{lm: {{folder: {tmp_path / 'lm' / 'ngram'}}}, weight: 20}}}}}}\n"
+    beam.write_text(f"include: [search/ctc_beam.yaml, search/ngram.yaml]\n{lm}")
+    wave(tmp_path / "a.wav", 3.0)
+    code, greedy, _ = speechunits("transcribe", heard, tmp_path / "a.wav")
+    code, text, error = speechunits("transcribe", heard, tmp_path / "a.wav", "--search", beam)
+    assert code == 0 and text and len(text.split()) < len(greedy.split()), error
+    store.save(hears(FILTERBANK, search=load(beam)["model"]["search"]), tmp_path / "with", kind="asr")
+    for search, says in ((beam, text), ("conf/search/ctc_beam.yaml", None), ("conf/search/greedy.yaml", None)):
+        code, again, error = speechunits("transcribe", tmp_path / "with", tmp_path / "a.wav", "--search", search)
+        assert code == 0 and (again == text) == (says is not None), error
+    code, _, error = speechunits("transcribe", heard, tmp_path / "a.wav", "--search", "conf/text/bpe.yaml")
+    assert code == 2 and "conf/text/bpe.yaml: has no model.search; give a file such as" in error
 
 
 @pytest.mark.parametrize("infused", [False, True])

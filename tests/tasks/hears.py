@@ -18,7 +18,9 @@ FILTERBANK = {
 UNITS = {"_target_": "speechunits.inputs.unit_input.UnitInput", "dim": 16}
 
 
-def hears(input: dict[str, Any], streams: Mapping[str, Stream] | None = None) -> ASR:
+def hears(
+    input: dict[str, Any], streams: Mapping[str, Stream] | None = None, search: dict[str, Any] | None = None
+) -> ASR:
     """A model that hears a second around each frame of a filterbank, on a grid of 400 ms."""
     torch.manual_seed(0)
     block = {"_target_": "speechunits.nn.transformer_block.TransformerBlock", "ffn": 32}
@@ -29,6 +31,7 @@ def hears(input: dict[str, Any], streams: Mapping[str, Stream] | None = None) ->
         "encoder": {"_target_": "speechunits.encoders.block_encoder.BlockEncoder", "block": block, **encoder},
         "text": {"_target_": "speechunits.text.words.Words", "symbols": [f"w{i}" for i in range(30)]},
         "heads": {"ctc": {"_target_": "speechunits.heads.ctc.CTC"}},
+        "search": search,
     }
     made: ASR = build(tree, streams=streams or {}).eval()
     with torch.no_grad():
