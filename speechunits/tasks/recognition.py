@@ -174,13 +174,13 @@ class Recognition:
 
     @torch.inference_mode()
     def read_some(self) -> list[Reading]:
-        """The utterances that can be read; ``batches.bad`` has the others."""
+        """The utterances that can be read; ``batches.bad`` has the others. Too short for a frame is nothing said."""
         out: list[Reading] = []
         for _, batch in self.batches():
-            begin = self._now()
-            heard = self.model.predict(batch)
+            begin, frames = self._now(), self.model.lengths(batch)
+            heard = self.model.predict(batch) if int(frames.max()) else {"text": [""] * len(frames)}
             self.seconds += self._now() - begin
-            self.frames += int(self.model.lengths(batch).sum())
+            self.frames += int(frames.sum())
             self._keep(batch)
             hypotheses = heard.get("hypotheses") or [[] for _ in heard["text"]]
             said = batch.get("transcript", [""] * len(batch["cut"]))

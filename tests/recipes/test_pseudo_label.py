@@ -34,7 +34,7 @@ def labeller(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def untranscribed(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Cuts with units and a speaker, without text; one too short for a frame, one whose audio is gone."""
     folder, cuts = tmp_path_factory.mktemp("untranscribed"), list(CutSet.from_file(corpus.train))
-    cuts[3] = cuts[3].truncate(duration=0.05, preserve_id=True)
+    cuts[3] = cuts[3].truncate(duration=0.01, preserve_id=True)
     cuts[4].recording.sources[0].source = str(folder / "gone.wav")
     with UnitWriter(folder / "units.jsonl.gz", Fraction(1, 50), (7,), "abc") as writer:
         for cut in cuts:
@@ -51,8 +51,12 @@ def label(out: Path, labeller: Path, cuts: Path, *more: str) -> dict:
     return recipe.run(pseudo_label, [f"out={out}", f"recogniser={labeller}", f"cuts={cuts}", *more])
 
 
-def test_cuts_get_the_text_that_the_recogniser_hears(labeller: Path, untranscribed: Path, tmp_path: Path) -> None:
-    mark = label(tmp_path / "out", labeller, untranscribed)
+@pytest.mark.parametrize("max_seconds", [60, 0.05])
+def test_cuts_get_the_text_that_the_recogniser_hears(
+    labeller: Path, untranscribed: Path, max_seconds: float, tmp_path: Path
+) -> None:
+    """Also where the one that is too short for a frame is a batch of its own."""
+    mark = label(tmp_path / "out", labeller, untranscribed, f"max_seconds={max_seconds}")
     before, after = open_cuts(untranscribed), open_cuts(tmp_path / "out" / "cuts.jsonl.gz")
     bad, short = before.id(4), before.id(3)
     left_out = store.read_json(tmp_path / "out" / "left_out.json")
