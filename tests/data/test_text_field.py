@@ -47,6 +47,20 @@ def test_what_is_missing_is_said_at_once(tmp_path: Path) -> None:
         TextField(tokenizer=fit_characters(["a"])).bind(strange)
 
 
+def test_those_that_say_nothing_or_what_cannot_be_written_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    field = TextField(tokenizer=fit_characters(["a"]))
+    field.bind(manifest(tmp_path / "a.jsonl.gz", "a", "", "  ", "aa"))
+    assert "a.jsonl.gz: 2 of 4 transcripts are empty: c1, c2" in caplog.text
+    with pytest.raises(
+        UserError, match=r"b.jsonl.gz: 2 of 3 transcripts cannot be encoded \(c1, c2\): the cut c1: 'b'"
+    ):
+        field.bind(manifest(tmp_path / "b.jsonl.gz", "a", "b", "z"))
+    with pytest.raises(UserError, match=r"c.jsonl.gz: all of 2 transcripts are empty; give cuts with their text"):
+        field.bind(manifest(tmp_path / "c.jsonl.gz", "", " "))
+
+
 def test_spelled_by_the_language_of_each_supervision(tmp_path: Path) -> None:
     cuts = manifest(tmp_path / "a.jsonl.gz", "L'eau, VITE!")
     cut = cuts[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,13 +12,14 @@ from lhotse.cut import Cut
 from torch import Tensor
 
 from speechunits.draws import Draws
-from speechunits.errors import UserError
+from speechunits.errors import UserError, some
 from speechunits.seq import Seq, pad
 from speechunits.stream import Stream
 
 if TYPE_CHECKING:
     from speechunits.data.cuts import Cuts
 
+log = logging.getLogger(__name__)
 LOOKED_AT = 1000  # cuts whose text is encoded before training; a corpus of no more is seen whole
 
 
@@ -56,9 +58,30 @@ class TextField:
             )
 
     def bind(self, cuts: Cuts) -> TextField:
+        """With a tokenizer, transcripts are encoded before training begins; those that are empty are counted in the log.
+
+        Raises:
+            UserError: some cannot be encoded, or all are empty.
+        """
         looked_at = 0 if self.tokenizer is None else min(len(cuts), LOOKED_AT)
+        empty: list[str] = []
+        bad: dict[str, UserError] = {}
         for row in np.linspace(0, len(cuts) - 1, looked_at).astype(int):
-            self.load(cuts[row])
+            cut = cuts[row]
+            try:
+                empty += [] if len(self.load(cut)) else [cut.id]
+            except UserError as error:
+                bad[cut.id] = error
+        where = some(list(map(str, cuts.paths)))
+        if bad:
+            first = next(iter(bad.values()))
+            raise UserError(
+                f"{where}: {len(bad)} of {looked_at} transcripts cannot be encoded ({some([*bad])}): {first}"
+            ) from first
+        if empty and len(empty) == looked_at:
+            raise UserError(f"{where}: all of {looked_at} transcripts are empty; give cuts with their text")
+        if empty:
+            log.warning("%s: %d of %d transcripts are empty: %s", where, len(empty), looked_at, some(empty))
         return self
 
     def text(self, cut: Cut) -> str:
