@@ -49,7 +49,7 @@ class Transcriber:
             UserError: there are several windows, and the search says no times.
         """
         kept: list[Word] = []
-        end = 0.0
+        end = at = 0.0
         for start, audio, last in windows:
             new = [moved(word, start) for word in self.heard(audio)]
             if any(word.start is None for word in new) and not (start == 0 and last):
@@ -58,7 +58,7 @@ class Transcriber:
                     "or a window longer than the audio"
                 )
             if start > 0:
-                at = seam(kept, new, start, end)
+                at = seam(kept, new, max(start, at), end)  # what lies before the last seam has been said
                 kept = [word for word in kept if centre(word) < at]
                 new = [word for word in new if centre(word) >= at]
             end = start + audio.data.size(1) * float(audio.hop)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ import torch
 from speechunits.data.audio_windows import audio_windows
 from speechunits.decode.words import Word
 from speechunits.errors import UserError
+from speechunits.seq import Seq
 from speechunits.tasks.asr import ASR
 from speechunits.tasks.listening import Listening
-from speechunits.tasks.transcriber import Transcriber, seam
+from speechunits.tasks.transcriber import Transcriber, moved, seam
 from tests.tasks.hears import FILTERBANK, hears
 
 SECONDS = 20.0
@@ -38,7 +40,7 @@ def spoken(model: ASR, path: Path, **how: float) -> list[Word]:
     return list(Transcriber(model, Listening(model))(audio_windows(path, **how)))
 
 
-@pytest.mark.parametrize(("seconds", "overlap"), [(8.0, 4.0), (12.0, 3.2)])
+@pytest.mark.parametrize(("seconds", "overlap"), [(8.0, 4.0), (12.0, 3.2), (8.0, 6.4)])
 def test_windows_say_what_the_whole_says(model: ASR, sound: Path, seconds: float, overlap: float) -> None:
     whole, parts = spoken(model, sound, seconds=60), spoken(model, sound, seconds=seconds, overlap=overlap)
     assert len(whole) > 40 and len({word.text for word in whole}) > 5
@@ -59,6 +61,22 @@ def test_the_seam_lies_in_the_longest_pause_of_both() -> None:
     assert seam([word(9, 16)], [], 10, 15) == 12.5  # nothing is silent
     assert seam([], [], 10, 15) == 12.5
     assert seam([word(10.2, 15)], [], 10, 15) == pytest.approx(10.1)  # silent at its edge alone
+
+
+def test_no_word_is_said_twice_where_three_windows_hear_it(model: ASR, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The third one hears b later, so that the longest pause lies before it; but b has been said."""
+    a, b, later, c = (
+        Word("a", 4, 7.2, None),
+        Word("b", 7.2, 7.9, None),
+        Word("b", 7.7, 8.4, None),
+        Word("c", 9, 13, None),
+    )
+    windows = [
+        (start, Seq(torch.zeros(1, 100), torch.tensor([100]), Fraction(1, 10)), start == 6) for start in (0, 3, 6)
+    ]
+    told = iter([[a, b], [moved(w, -3) for w in (a, b, c)], [moved(w, -6) for w in (later, c)]])
+    monkeypatch.setattr(Transcriber, "heard", lambda *_: next(told))
+    assert [word.text for word in Transcriber(model, Listening(model))(windows)] == ["a", "b", "c"]
 
 
 def test_too_short_for_a_frame_says_nothing(model: ASR, tmp_path: Path) -> None:
