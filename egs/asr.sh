@@ -108,9 +108,9 @@ asr_stages() {
   fi
   if stage 6 "language model${lm:+: $lm}"; then
     case $lm in
-      ngram) recipe fit_ngram out="$exp/lm" cuts="$(train_cuts)" order=6 tokenizer="$exp/text/text" ;;
+      ngram) recipe fit_ngram out="$exp/lm" cuts="$(said_cuts)" order=6 tokenizer="$exp/text/text" ;;
       words)
-        [ -n "$arpa" ] || recipe fit_ngram out="$exp/lm_words" cuts="$(train_cuts)" order=3
+        [ -n "$arpa" ] || recipe fit_ngram out="$exp/lm_words" cuts="$(said_cuts)" order=3
         recipe compile_graph out="$exp/words" tokenizer="$exp/text/text" arpa="${arpa:-$exp/lm_words/lm.arpa}" ;;
       *) echo "no --lm: nothing to make" ;;
     esac
@@ -136,8 +136,11 @@ recognised() { local IFS=+; echo "$exp/recognised-${inputs[*]}${lm:+-$lm}"; }
 # train_cuts [INPUT]: all training manifests, as one list
 train_cuts() { train_on "${1:-fbank}" | sed 's/^[^=]*=//; s/^\[//; s/\]$//' | paste -sd, | sed 's/.*/[&]/'; }
 
+# said_cuts: what language models count, every utterance once
+said_cuts() { train_cuts; }
+
 # text_cuts: where the pieces of text are from; a few utterances lack letters of the others
 text_cuts() {
   if [ "$size" = toy ]; then printf '%s\n' "${splits[@]/#/"$data/cuts_"}" | sed 's/$/.jsonl.gz/' | paste -sd, | sed 's/.*/[&]/'
-  else train_cuts; fi
+  else said_cuts; fi
 }

@@ -24,6 +24,7 @@ here=egs/librispeech/asr
 . $here/$size.sh
 exp=${exp:-exp/librispeech-asr-$suffix}
 data=$exp/data
+[ -z "$speeds" ] || said_cuts() { echo "$data/cuts_said.jsonl.gz"; }
 check_inputs
 
 if stage 0 "transcribed cuts"; then
@@ -31,7 +32,10 @@ if stage 0 "transcribed cuts"; then
   [ -f "$data/.done" ] || {
     python egs/librispeech/hubert/local/prepare.py --corpus-dir "$corpus" --out "$data/all"
     python egs/librispeech/finetune/local/transcribed.py --cuts "$data/all" --out "$data" "${select[@]}"
-    [ -z "$speeds" ] || python $here/local/speeds.py "$data/cuts_train.jsonl.gz" 0.9 1.1
+    if [ -n "$speeds" ]; then
+      cp "$data/cuts_train.jsonl.gz" "$data/cuts_said.jsonl.gz"
+      python $here/local/speeds.py "$data/cuts_train.jsonl.gz" 0.9 1.1
+    fi
   }
   touch "$data/.done"
   done_stage
