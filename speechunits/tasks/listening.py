@@ -61,15 +61,24 @@ class Listening:
                 raise UserError("the model hears audio and reads no units; leave the tokenizer and the subwords out")
             return
         fingerprint = str(wanted[self.field])
+        units, *names = fingerprint.split("+")
+        if "&" in units:
+            raise UserError(f"the model reads units of several tokenizers at once ({units}); use recognise")
         if tokenizer is None:
             inputs = model.modules() if isinstance(model, nn.Module) else ()
             if any(isinstance(part, FeatureInput) and part.field == self.field for part in inputs):
                 raise UserError(
                     f"the model reads the features {fingerprint}; give the folder features/ of their extraction"
                 )
-            raise UserError(f"the model reads units of the tokenizer {fingerprint.split('+')[0]}; give its folder")
-        rest = list(subwords)
-        self.steps = [Dedup() if name == "dedup" or not rest else rest.pop(0) for name in fingerprint.split("+")[1:]]
+            raise UserError(f"the model reads units of the tokenizer {units}; give its folder")
+        if strange := [type(part).__name__ for part in subwords if not hasattr(part, "shorten")]:
+            raise UserError(f"the subwords hold a {strange[0]}, which joins no units; give what fit_unit_bpe saved")
+        rest, joins = list(subwords), [name for name in names if name != "dedup"]
+        if missing := joins[len(rest) :]:
+            raise UserError(
+                f"the model was trained on the units {fingerprint}; the subwords {', '.join(missing)} were not given"
+            )
+        self.steps = [Dedup() if name == "dedup" else rest.pop(0) for name in names]
         stream: Stream = tokenizer.stream
         for step in [*self.steps, *rest]:
             stream = step.over(stream)  # type: ignore[operator]

@@ -125,9 +125,14 @@ def test_what_does_not_fit_is_said(
     model, subwords = of_units
     wave(tmp_path / "a.wav", 1.0)
     (tmp_path / "empty.wav").touch()
+    stacked = tmp_path / "stacked"
+    store.save(hears(UNITS, {"units": Stream(None, (6, 6), "abc&def+dedup")}), stacked, kind="asr")
     for arguments, says in (
         ((model,), f"reads units of the tokenizer {store.read_meta(tokenizer)['fingerprint']}; give its folder"),
-        ((model, "--tokenizer", tokenizer), "the model was trained on the units"),
+        ((model, "--tokenizer", tokenizer), f"subwords {store.read_meta(subwords)['fingerprint']} were not given"),
+        ((model, "--tokenizer", tokenizer, "--subwords", heard), "the subwords hold a ASR, which joins no units"),
+        ((model, "--tokenizer", tokenizer, *2 * ("--subwords", subwords)), "were fitted on"),
+        ((stacked, "--tokenizer", tokenizer), "units of several tokenizers at once (abc&def); use recognise"),
         ((model, "--tokenizer", subwords), "holds a UnitBPE, but a UnitTokenizer is needed"),
         ((heard, "--tokenizer", tokenizer), "the model hears audio and reads no units"),
         ((tokenizer,), "holds a UnitTokenizer, which writes no text"),
