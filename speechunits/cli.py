@@ -100,7 +100,7 @@ def transcribe(args: argparse.Namespace) -> None:
             windows = audio_windows(path, seconds=args.window, overlap=args.overlap)
             said = list(transcribe_windows((w.start, w.audio.to(device), w.last) for w in windows))
         except UserError as error:
-            bad.append(str(error))
+            bad.append(f"{path}: {str(error).removeprefix(f'{path}: ')}")
             continue
         text = FORMATS[args.format](said)
         if places:

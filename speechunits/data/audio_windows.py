@@ -41,7 +41,8 @@ def audio_windows(path: str | Path, rate: int = 16000, seconds: float = 30.0, ov
         while True:
             last = start + seconds + overlap >= cut.duration
             length = cut.duration - start if last else seconds
-            part = cut.truncate(offset=start, duration=length, preserve_id=True)
+            alone = start == 0 and last  # lhotse cuts nothing out of an empty file
+            part = cut if alone else cut.truncate(offset=start, duration=length, preserve_id=True)
             yield Window(start, field.collate([field.load(part)]), last)
             if last:
                 return
@@ -54,7 +55,9 @@ def unreadable(path: Path, error: Exception) -> UserError:
     """The sentence for what went wrong when ``path`` was read."""
     if isinstance(error, UserError):
         return error
-    if not path.is_file():
+    if path.is_dir():
+        why = "it is a folder"
+    elif not path.is_file():
         why = "there is no such file"
     elif not path.stat().st_size:
         why = "the file is empty"

@@ -26,11 +26,11 @@ class Transcriber:
     def __init__(self, model: Recognises, listen: Callable[[Seq], Batch]) -> None:
         self.model, self.listen = model, listen
 
-    def heard(self, audio: Seq) -> list[Word]:
-        """The words of one window (1, S), in seconds from its beginning; none where it is too short for a frame."""
+    def heard(self, audio: Seq) -> list[Word] | None:
+        """The words of one window (1, S), in seconds from its beginning; None where it is too short for a frame."""
         batch = self.listen(audio)
         if not int(self.model.lengths(batch).min()):
-            return []
+            return None
         with torch.inference_mode():
             found = self.model.predict(batch)["hypotheses"][0][0]
             edges = self.model.edges(batch)
@@ -46,13 +46,16 @@ class Transcriber:
             windows: (start in seconds, samples (1, S), whether it is the last), as ``data.audio_windows`` gives them.
 
         Raises:
-            UserError: there are several windows, and the search says no times.
+            UserError: there are several windows, and the search says no times; or one, and it is too short for a frame.
         """
         kept: list[Word] = []
         end = at = 0.0
         for start, audio, last in windows:
-            new = [moved(word, start) for word in self.heard(audio)]
-            if any(word.start is None for word in new) and not (start == 0 and last):
+            heard, alone = self.heard(audio), start == 0 and last
+            if heard is None and alone:
+                raise UserError("too short for one frame; leave it out")
+            new = [moved(word, start) for word in heard or ()]
+            if any(word.start is None for word in new) and not alone:
                 raise UserError(
                     "the search gives no times of words, so windows cannot be joined; choose one of a CTC or transducer head, "
                     "or a window longer than the audio"

@@ -125,6 +125,7 @@ def test_what_does_not_fit_is_said(
     model, subwords = of_units
     wave(tmp_path / "a.wav", 1.0)
     (tmp_path / "empty.wav").touch()
+    soundfile.write(tmp_path / "short.wav", np.zeros(100), 16000)
     stacked = tmp_path / "stacked"
     store.save(hears(UNITS, {"units": Stream(None, (6, 6), "abc&def+dedup")}), stacked, kind="asr")
     for arguments, says in (
@@ -138,6 +139,7 @@ def test_what_does_not_fit_is_said(
         ((tokenizer,), "holds a UnitTokenizer, which writes no text"),
         ((heard, "--overlap", "30"), "windows of 30 s that overlap by 30 s do not get ahead"),
         ((heard, tmp_path / "empty.wav"), "1 of 2 files could not be transcribed: "),
+        ((heard, tmp_path / "short.wav"), "short.wav: too short for one frame; leave it out"),
     ):
         code, _, error = speechunits("transcribe", *arguments, tmp_path / "a.wav")
         assert code == 2 and says in error and len(error.splitlines()) == 1, error
@@ -190,4 +192,9 @@ def test_what_cannot_be_heard_live_is_said(
 def test_audio_of_zero_length_is_said(speechunits: Any, heard: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "none.wav", np.zeros(0), 16000)
     code, text, error = speechunits("transcribe", heard, tmp_path / "none.wav")
-    assert code == 2 and text == "" and "none.wav: cannot be read as audio (" in error and len(error.splitlines()) == 1
+    assert (
+        code == 2
+        and text == ""
+        and "none.wav: cannot be read as audio (no samples)" in error
+        and len(error.splitlines()) == 1
+    )

@@ -8,6 +8,7 @@ import soundfile
 import torch
 
 from speechunits.data.audio_windows import audio_windows
+from speechunits.data.read_audio import read_audio
 from speechunits.errors import UserError
 
 
@@ -47,13 +48,19 @@ def test_other_rates_are_resampled_window_by_window(tmp_path: Path) -> None:
         torch.testing.assert_close(window.audio.data[0, inside], wanted[inside], atol=2e-3, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["missing", "empty", "text"])
+@pytest.mark.parametrize("name", ["missing", "empty", "text", "folder", "silent"])
 def test_what_is_no_audio_is_named(tmp_path: Path, name: str) -> None:
-    says = {"missing": "no such file", "empty": "the file is empty", "text": "no known format"}[name]
-    if name != "missing":
+    says = {"missing": "there is no such file", "empty": "the file is empty", "text": "no known format, or damaged"}
+    says |= {"folder": "it is a folder", "silent": "no samples"}
+    if name in ("empty", "text"):
         (tmp_path / name).write_text("" if name == "empty" else "no audio at all" * 99)
-    with pytest.raises(UserError, match=says):
-        list(audio_windows(tmp_path / name))
+    elif name == "folder":
+        (tmp_path / name).mkdir()
+    elif name == "silent":
+        soundfile.write(tmp_path / name, np.zeros(0), 16000, format="wav")
+    for read in (audio_windows, read_audio):
+        with pytest.raises(UserError, match=rf"{name}: cannot be read as audio \({says[name]}\)"):
+            list(read(tmp_path / name))
 
 
 def test_windows_that_do_not_get_ahead_are_refused(sound: Path) -> None:

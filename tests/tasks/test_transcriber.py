@@ -79,9 +79,12 @@ def test_no_word_is_said_twice_where_three_windows_hear_it(model: ASR, monkeypat
     assert [word.text for word in Transcriber(model, Listening(model))(windows)] == ["a", "b", "c"]
 
 
-def test_too_short_for_a_frame_says_nothing(model: ASR, tmp_path: Path) -> None:
+def test_too_short_for_a_frame_is_said_of_a_file_and_is_nothing_at_its_end(model: ASR, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "short.wav", np.zeros(100), 16000)
-    assert spoken(model, tmp_path / "short.wav") == []
+    with pytest.raises(UserError, match="too short for one frame"):
+        spoken(model, tmp_path / "short.wav")
+    soundfile.write(tmp_path / "rest.wav", np.zeros(48100), 16000)
+    assert spoken(model, tmp_path / "rest.wav", seconds=3, overlap=0)
 
 
 def test_a_model_of_audio_takes_no_subwords(model: ASR) -> None:
