@@ -62,7 +62,7 @@ def recognise(
             fields = known[name].batch_fields(recogniser, corpus)
             runs[name, split] = Recognition(recogniser, corpus, fields, max_seconds, num_workers, place)
     rows: list[dict[str, Any]] = []
-    references: dict[str, list[str]] = {}
+    references: dict[str, list[list[str]]] = {}
     for (name, split), run in runs.items():
         about, measure = {"system": name, "split": split}, WER(symbols=symbols, normaliser=spell)
         readings = run.read()
@@ -71,16 +71,20 @@ def recognise(
                 "%s on %s: %d of %d references have symbols that it cannot write: %s",
                 *(name, split, len(strange), len(readings), some(strange)),
             )
-        references[split] = [measure.spelled(reading.said, reading.language) for reading in readings]
+        references[split] = [measure.words(reading.said, reading.language) for reading in readings]
         rows += score(readings, measure, about, out, resample)
         mark = known[name].trained_in / MARK
         costs = run.figures() | {"parameters": sum(p.numel() for p in models[name].parameters()) / 1e6}
         costs |= {"train_seconds": store.read_json(mark)["seconds"]} if mark.is_file() else {}
         rows += [{**about, "metric": metric, "value": value} for metric, value in costs.items()]
     for split, said in references.items() if constant else ():
-        text, rate = best_constant(said)
-        log.info("%s: the best constant output is '%s'", split, text)
-        rows.append({"system": "constant", "split": split, "metric": "wer", "value": rate})
+        if not any(said):
+            log.warning("%s: no reference has a word, so no constant output is the best", split)
+            continue
+        words, rate = best_constant(said)
+        log.info("%s: the best constant output is '%s'", split, " ".join(words))
+        metric = "wer" if symbols == "words" else "per"
+        rows.append({"system": "constant", "split": split, "metric": metric, "value": rate})
     write_results(f"{out}/results.json", rows, provenance())
     for split in dict.fromkeys(split for _, split in runs):
         print(f"{split}:\n{markdown_table({'rows': rows}, split=split)}", end="")

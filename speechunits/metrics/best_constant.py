@@ -12,8 +12,9 @@ from speechunits.metrics.edit_distance import edit_distances
 WORDS = 64  # the most frequent ones are tried
 
 
-def best_constant(references: Sequence[str]) -> tuple[str, float]:
-    """(text, word error rate in percent) of one text given for every utterance, which fewest edits turn into them all.
+def best_constant(references: Sequence[Sequence[str]]) -> tuple[list[str], float]:
+    """The words of one text given for every utterance, which fewest edits turn into ``references``, and its word error rate in
+    percent.
 
     The reference nearest to all others, then one word deleted, replaced or inserted at a time for as long as that helps: a
     local optimum of the generalised median string, which is hard to find exactly (de la Higuera and Casacuberta 2000).
@@ -22,10 +23,7 @@ def best_constant(references: Sequence[str]) -> tuple[str, float]:
         ValueError: there is no word.
     """
     number: dict[str, int] = {}
-    said = [
-        torch.tensor([number.setdefault(w, len(number)) for w in text.split()], dtype=torch.int64)
-        for text in references
-    ]
+    said = [torch.tensor([number.setdefault(w, len(number)) for w in text], dtype=torch.int64) for text in references]
     words = sum(map(len, said))
     if not words:
         raise ValueError("no reference has a word")
@@ -37,7 +35,7 @@ def best_constant(references: Sequence[str]) -> tuple[str, float]:
         blocks = [candidates[i : i + 64] for i in range(0, len(candidates), 64)]
         return min((cost, c) for block in blocks for cost, c in zip(edits(block), block, strict=True))
 
-    common = [number[w] for w, _ in Counter(w for text in references for w in text.split()).most_common(WORDS)]
+    common = [number[w] for w, _ in Counter(w for text in references for w in text).most_common(WORDS)]
     cost, found = best(sorted({(), *(tuple(x.tolist()) for x in said)}))
     while True:
         shorter = [found[:i] + found[i + 1 :] for i in range(len(found))]
@@ -47,4 +45,4 @@ def best_constant(references: Sequence[str]) -> tuple[str, float]:
             break
         cost, found = less, better
     spelled = list(number)
-    return " ".join(spelled[w] for w in found), 100 * cost / words
+    return [spelled[w] for w in found], 100 * cost / words

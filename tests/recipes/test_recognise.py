@@ -23,6 +23,7 @@ from speechunits.metrics.wer import WER
 from speechunits.report.results import read_results
 from speechunits.text.characters import Characters
 from tests.recipes.toy import Corpus
+from tests.tasks.hears import FILTERBANK, hears
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +219,23 @@ def test_another_tokenizer_than_that_of_the_data(
 def test_what_is_no_recogniser(fails: Any, corpus: Corpus, encoder: Path, tmp_path: Path) -> None:
     given = [f"out={tmp_path / 'out'}", f"systems.a={encoder}", f"cuts.valid={corpus.valid}"]
     assert f"{encoder}: holds a SpeechEncoder, which writes no text; give the recogniser/" in fails(recognise, given)
+
+
+@pytest.mark.parametrize(("symbols", "metric"), [("words", "wer"), ("phones", "per")])
+def test_the_best_constant_is_scored_as_the_systems_are(
+    corpus: Corpus, symbols: str, metric: str, tmp_path: Path
+) -> None:
+    """Chinese by its characters, phones by their rate, and a split without a word has none."""
+    store.save(hears(FILTERBANK), tmp_path / "asr", kind="asr")
+    for name, texts in (("han", ["今天好", "今天坏"]), ("none", ["", " "])):
+        cuts = list(CutSet.from_file(corpus.valid))[:2]
+        for cut, text in zip(cuts, texts, strict=True):
+            cut.supervisions[0].text = text
+        CutSet.from_cuts(cuts).to_file(tmp_path / f"{name}.jsonl.gz")
+    given = [f"cuts.{name}={tmp_path / name}.jsonl.gz" for name in ("han", "none")]
+    given += [f"out={tmp_path / 'out'}", f"systems.a={tmp_path / 'asr'}", "constant=true", f"symbols={symbols}"]
+    recipe.run(recognise, given)
+    rows = [row for row in read_results(tmp_path / "out" / "results.json")["rows"] if row["system"] == "constant"]
+    wrong = pytest.approx(100 / 6 if symbols == "words" else 100 / 2)
+    assert [(row["split"], row["metric"], row["value"]) for row in rows] == [("han", metric, wrong)]
+    assert "none: no reference has a word" in (tmp_path / "out" / "recognise.log").read_text()
