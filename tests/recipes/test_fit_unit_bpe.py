@@ -51,11 +51,22 @@ def test_subwords_are_fitted_and_their_rates_told(units: Path, tmp_path: Path, k
     assert half["utterances"] == 5
 
 
+def test_an_utterance_without_units_has_no_rate(units: Path, tmp_path: Path) -> None:
+    cuts = list(open_cuts(units / "train.jsonl.gz"))
+    cuts[3] = cuts[3].truncate(duration=0.005, preserve_id=True)
+    CutSet.from_cuts(cuts).to_file(tmp_path / "train.jsonl.gz")
+    write_meta(tmp_path / "train.jsonl.gz", read_meta(units / "train.jsonl.gz"))
+    mark = run(fit_unit_bpe, arguments(tmp_path, tmp_path / "out"))
+    assert mark["utterances"] == 10 and 0 < mark["subwords"]["tokens_per_second"] < mark["units"]["tokens_per_second"]
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
         ("subwords.size=4000", "size=4000: the data allow at most"),
         ("subwords.size=7", "size=7: fewer subwords than the 8 units"),
+        ("share=0", "share=0: of the cuts, above 0 and at most 1"),
+        ("share=2", "share=2: of the cuts, above 0 and at most 1"),
         ("units.units.key=codes", "no stored codes codes"),
         ("units={_target_: speechunits.data.fields.UnitsField}", "units: must build"),
     ],
