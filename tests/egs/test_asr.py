@@ -20,6 +20,7 @@ from speechunits.data.cuts import open_cuts
 from speechunits.data.unit_writer import UnitWriter
 from speechunits.errors import UserError
 from speechunits.report.results import read_results, write_results
+from speechunits.signature import mistakes
 from tests.egs.scripts import ROOT, script
 
 HERE = "egs/librispeech/asr"
@@ -82,15 +83,6 @@ def test_librispeech_from_first_to_last_stage(shell: Shell, corpora: Path, encod
     assert any(store.read_meta(exp / "km" / "tokenizer")["fingerprint"] in each for each in name)
     cuts = [set(open_cuts(exp / "data" / f"cuts_{split}.jsonl.gz").ids) for split in ("train", "test")]
     assert cuts[0] and cuts[1] and not cuts[0] & cuts[1]
-
-
-@pytest.mark.parametrize("labels", ["100h", "960h"])
-def test_the_numbers_of_librispeech_are_accepted(labels: str) -> None:
-    """What full.sh lays over each other for a GPU has no unknown key, and every part that it names is there."""
-    parts = [f"conf/asr/librispeech_{labels[:-1]}.yaml", "conf/trainer/gpu.yaml", f"{HERE}/train.yaml"]
-    tree = load(*parts, "conf/input/units_bpe.yaml", "data.fields.units.steps.subwords.changes.alpha=0.4")
-    assert tree["trainer"]["validate_batches"] == 20 and tree["data"]["accumulate"] == 2
-    assert tree["data"]["fields"]["units"]["steps"]["subwords"]["changes"] == {"alpha": 0.4}
 
 
 @pytest.mark.parametrize(
@@ -256,6 +248,22 @@ def test_the_challenge_from_first_to_last_stage(shell: Shell, corpora: Path, enc
     }
 
 
+OWN = ("train_on()", "configs+=", '[ -z "$speeds" ] ||')  # lines of a run.sh that change what it has sourced
+
+
+def at_full_size(corpus: str, do: str, labels: str = "100h", speeds: str = "") -> list[str]:
+    """The lines that ``do`` prints where run.sh of the corpus has sourced what it sources; recipes are printed, not run."""
+    run = (ROOT / "egs" / corpus / "asr" / "run.sh").read_text().splitlines()
+    said = [
+        f"OLDPWD=; here=egs/{corpus}/asr labels={labels} speeds={speeds} languages=de,fr",
+        ". egs/asr.sh; data=x exp=y encoder=e; . $here/full.sh",
+        *(line for line in run if line.startswith(OWN)),
+        f'recipe() {{ shift; printf "%s\\n" "$@"; }}; {do}',
+    ]
+    found = subprocess.run(["bash", "-c", "\n".join(said)], cwd=ROOT, capture_output=True, text=True, check=True)
+    return found.stdout.splitlines()
+
+
 @pytest.mark.parametrize(
     ("corpus", "cuts"),
     [
@@ -265,12 +273,23 @@ def test_the_challenge_from_first_to_last_stage(shell: Shell, corpora: Path, enc
     ],
 )
 def test_tokenizers_learn_from_all_training_manifests(corpus: str, cuts: str) -> None:
-    """At full size, as run.sh sets them: one list, whatever data.train looks like."""
-    run = (ROOT / "egs" / corpus / "asr" / "run.sh").read_text()
-    own = "".join(line + "\n" for line in run.splitlines() if line.startswith(("train_on()", '[ -z "$speeds" ] ||')))
-    for speeds in ("", "1")[: 2 if corpus == "librispeech" else 1]:
-        said = f"""labels=100h here=egs/{corpus}/asr; . egs/asr.sh
-            languages=de,fr speeds={speeds} data=x exp=y; {own} . $here/full.sh; train_cuts; said_cuts; text_cuts"""
-        found = subprocess.run(["bash", "-c", f"OLDPWD=; {said}"], cwd=ROOT, capture_output=True, text=True, check=True)
-        once = "x/cuts_said.jsonl.gz" if speeds else cuts  # a language model counts no utterance three times
-        assert found.stdout.split() == [cuts, once, once]
+    """One list, whatever data.train looks like."""
+    assert at_full_size(corpus, "train_cuts; said_cuts; text_cuts") == [cuts, cuts, cuts]
+
+
+def test_a_language_model_counts_no_utterance_three_times() -> None:
+    once = "x/cuts_said.jsonl.gz"
+    found = at_full_size("librispeech", "train_cuts; said_cuts; text_cuts", speeds="1")
+    assert found == ["[x/cuts_train.jsonl.gz]", once, once]
+
+
+@pytest.mark.parametrize("input", ["units_bpe", "units", "fbank", "features", "cached_features"])
+@pytest.mark.parametrize(
+    ("corpus", "labels"), [("librispeech", "100h"), ("librispeech", "960h"), ("mls", ""), ("interspeech2024", "")]
+)
+def test_what_is_trained_at_full_size_is_accepted(corpus: str, labels: str, input: str) -> None:
+    """No key of what run.sh lays over each other for a GPU is unknown, and every part that it names is there."""
+    tree = load(*at_full_size(corpus, f"asr {input}", labels))
+    assert list(mistakes({"_target_": "recipes.train.train", **tree}, "", False)) == []
+    assert tree["trainer"]["validate_batches"] == 20 and tree["trainer"]["accelerator"] == "gpu"
+    assert list(mistakes({"_target_": "recipes.train.train", **tree, "no": 1}, "", False)) != []
