@@ -37,3 +37,12 @@ def test_help_is_the_head_of_the_script(shell: Callable, recipe: str) -> None:
 def test_a_corpus_is_needed(shell: Callable, tmp_path: Path) -> None:
     assert "--corpus-dir DIR is needed" in shell("egs/fsdd/run.sh", "--exp", tmp_path, code=2).stderr
     assert "--toy needs --corpus-dir" in shell(f"{HUBERT}/run.sh", "--toy", "--exp", tmp_path, code=2).stderr
+
+
+def test_the_schedule_of_digits_follows_their_steps(shell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAUNCH", "echo")
+    stage = ["--stage", "2", "--stop-stage", "2", "--fold", "0", "--seed", "0"]
+    said = shell("egs/fsdd/asr/run.sh", *stage, "--steps", "400").stdout
+    numbers = "trainer.max_steps=400 schedule.warmup=40 schedule.hold=240 schedule.decay=120"
+    assert said.count("recipes.train") == said.count(numbers) == 2
+    assert "--steps takes a number" in shell("egs/fsdd/asr/run.sh", "--steps", "many", code=2).stderr

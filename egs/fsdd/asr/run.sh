@@ -5,8 +5,8 @@
 #   egs/fsdd/asr/run.sh --corpus-dir DIR --encoder DIR --layer 3
 #   egs/fsdd/asr/run.sh --corpus-dir DIR --toy                   every stage once
 # DIR is a copy of https://github.com/Jakobovski/free-spoken-digit-dataset (the folder that holds recordings/).
-# --fold 0, 1 or 2 and --seed N do one of the three folds, or one seed, alone.
-# Options: --stage N --stop-stage M (0 to 3), --exp DIR, and any key=value for the trainings (trainer.max_steps=400).
+# --fold 0, 1 or 2 and --seed N do one of the three folds, or one seed, alone; --steps N trains for N updates in place of 250.
+# Options: --stage N --stop-stage M (0 to 3), --exp DIR, and any key=value for the trainings (optimizer.lr=0.001).
 # Every stage is taken up where it stopped; delete its folder to make it anew.
 
 name=fsdd-asr stages=3 corpus= encoder= layer=2 clusters=100 folds=(0 1 2) seeds=(0 1 2) steps=250 toy= exp=
@@ -17,6 +17,7 @@ option() {
     --encoder) [ -n "${2:-}" ] || die "--encoder takes the folder of an encoder"; encoder=$(place "$2") shifted=2 ;;
     --layer) [[ ${2:-} =~ ^[0-9]+$ ]] || die "--layer takes a number from 0"; layer=$2 shifted=2 ;;
     --fold) [[ ${2:-} =~ ^[0-2]$ ]] || die "--fold takes 0, 1 or 2"; folds=("$2") shifted=2 ;;
+    --steps) [[ ${2:-} =~ ^[0-9]+$ ]] || die "--steps takes a number"; steps=$2 shifted=2 ;;
     --seed) [[ ${2:-} =~ ^[0-9]+$ ]] || die "--seed takes a number from 0"; seeds=("$2") shifted=2 ;;
     *) return 1 ;;
   esac
