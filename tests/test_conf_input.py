@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -65,3 +66,21 @@ def test_one_line_swaps_the_input(name: str, tmp_path: Path) -> None:
     loss(terms, model.counts(one)).backward()
     without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert without == [] and bool(terms["ctc/loss"].value.isfinite())
+
+
+@pytest.mark.parametrize(
+    ("name", "offered"),
+    [("units", {"subsampling", "durations", "corruption"}), ("units_multi", {"fusion"})],
+)
+def test_what_the_head_of_a_file_offers_is_built(name: str, offered: set[str]) -> None:
+    head = [
+        line[1:].strip() for line in (conf_root() / f"input/{name}.yaml").read_text().splitlines() if line[:1] == "#"
+    ]
+    found = re.findall(r"model\.input\.\S+=(?:{[^}]*}|\w[\w.]*\w)", " ".join(head))
+    fields = {"one": {"_target_": "speechunits.data.fields.UnitsField"}}
+    below = [f"data.fields.units.units.fields={fields}"] if name == "units_multi" else []
+    assert {override.split(".")[2].split("=")[0] for override in found} == offered
+    for override in found:
+        tree = load(f"input/{name}.yaml", REST, "model.input.dim=8", *below, override)
+        streams = {"units": Stream(None, (6, 6), "abc")}
+        assert check_build(tree["model"], at="model", streams=streams) == [], override
