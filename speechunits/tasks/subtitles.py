@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from html import escape
 
 from speechunits.decode.words import Word
 from speechunits.errors import UserError
 
-LETTERS, SECONDS, PAUSE = 84, 7.0, 0.8  # of a subtitle at most (two lines of 42), and the silence that ends one
+LINE, SECONDS, PAUSE = (
+    42,
+    7.0,
+    0.8,
+)  # letters of each of a subtitle's two lines, its length, and the silence that ends one
 
 
 def captions(words: Iterable[Word]) -> Iterator[list[Word]]:
@@ -26,8 +31,8 @@ def captions(words: Iterable[Word]) -> Iterator[list[Word]]:
         if shown:
             first, last = shown[0].start, shown[-1].end
             assert first is not None and last is not None
-            letters = sum(len(w.text) + 1 for w in shown) + len(word.text)
-            if word.start - last >= PAUSE or word.end - first > SECONDS or letters > LETTERS:
+            full = max(map(len, _lines([w.text for w in (*shown, word)]))) > LINE
+            if word.start - last >= PAUSE or word.end - first > SECONDS or full:
                 yield shown
                 shown = []
         shown.append(word)
@@ -49,7 +54,9 @@ def as_srt(words: Iterable[Word]) -> str:
 
 def as_vtt(words: Iterable[Word]) -> str:
     """WebVTT subtitles (W3C)."""
-    return "WEBVTT\n\n" + "\n".join(f"{clock(a, '.')} --> {clock(b, '.')}\n{text}\n" for a, b, text in _shown(words))
+    return "WEBVTT\n\n" + "\n".join(
+        f"{clock(a, '.')} --> {clock(b, '.')}\n{escape(text, quote=False)}\n" for a, b, text in _shown(words)
+    )
 
 
 def as_json(words: Iterable[Word]) -> str:
@@ -80,7 +87,7 @@ def _shown(words: Iterable[Word]) -> Iterator[tuple[float, float, str]]:
 def _lines(texts: Sequence[str]) -> list[str]:
     """One line, or two of as equal length as can be."""
     whole = " ".join(texts)
-    if len(whole) <= LETTERS // 2:
+    if len(whole) <= LINE:
         return [whole]
-    cut = min(range(1, len(texts) + 1), key=lambda i: (abs(2 * len(" ".join(texts[:i])) + 1 - len(whole)), i))
-    return [line for line in (" ".join(texts[:cut]), " ".join(texts[cut:])) if line]
+    two = ((" ".join(texts[:i]), " ".join(texts[i:])) for i in range(1, len(texts) + 1))
+    return [line for line in min(two, key=lambda lines: max(map(len, lines))) if line]

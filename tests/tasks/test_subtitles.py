@@ -35,6 +35,18 @@ def test_captions_end_at_pauses_and_when_they_are_full() -> None:
     assert len(lines) == 2 and all(len(line) <= 42 for line in lines)
 
 
+def test_no_line_is_longer_than_42_letters_but_of_one_word() -> None:
+    long = [Word("x" * 39, 0, 0.1, None), Word("y" * 5, 0.1, 0.2, None), Word("z" * 37, 0.2, 0.3, None)]
+    assert [[len(w.text) for w in caption] for caption in captions(long)] == [[39, 5], [37]]
+    assert FORMATS["srt"](long).splitlines()[2:4] == ["x" * 39, "y" * 5]
+    assert [line for line in FORMATS["srt"]([Word("w" * 50, 0, 1, None)]).splitlines() if "w" in line] == ["w" * 50]
+
+
+def test_signs_of_markup_are_escaped_in_webvtt_alone() -> None:
+    said = [Word("a<b>", 0.0, 1.0, None), Word("R&D", 1.0, 2.0, None)]
+    assert FORMATS["vtt"](said).endswith("\na&lt;b&gt; R&amp;D\n") and FORMATS["srt"](said).endswith("\na<b> R&D\n")
+
+
 def test_words_without_times_make_no_subtitles() -> None:
     assert FORMATS["txt"]([Word("a", None, None, None)]) == "a\n"
     with pytest.raises(UserError, match="the words have no times, which subtitles need"):
