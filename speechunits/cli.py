@@ -73,12 +73,17 @@ def transcribe(args: argparse.Namespace) -> None:
     from speechunits.data.audio_windows import audio_windows
     from speechunits.tasks.listening import Listening
     from speechunits.tasks.recognition import System
-    from speechunits.tasks.subtitles import FORMATS
+    from speechunits.tasks.subtitles import FORMATS, as_json
     from speechunits.tasks.transcriber import Transcriber
     from speechunits.units.features import Features
     from speechunits.units.tokenizer import UnitTokenizer
 
     device = usable_device(args.device)
+    places = [Path(args.out) / f"{Path(path).stem}.{args.format}" for path in args.audio] if args.out else []
+    if len(set(places)) < len(places):
+        raise UserError("two of the files have one name, so they would be written to one place; transcribe them apart")
+    for place in places:
+        store.check_place(place)  # before hours of work
     search = (load(args.search).get("model") or {}).get("search") if args.search else None
     if args.search and not search:
         raise UserError(f"{args.search}: has no model.search; give a file such as conf/search/ctc_beam.yaml")
@@ -91,9 +96,6 @@ def transcribe(args: argparse.Namespace) -> None:
     features = store.restore(args.features, device, Features) if args.features else None
     listen = Listening(model, tokenizer, [store.restore(folder) for folder in args.subwords], features)
     transcribe_windows = Transcriber(model, listen)
-    places = [Path(args.out) / f"{Path(path).stem}.{args.format}" for path in args.audio] if args.out else []
-    if len(set(places)) < len(places):
-        raise UserError("two of the files have one name, so they would be written to one place; transcribe them apart")
     bad = []
     for i, path in enumerate(args.audio):
         try:
@@ -102,7 +104,7 @@ def transcribe(args: argparse.Namespace) -> None:
         except UserError as error:
             bad.append(f"{path}: {str(error).removeprefix(f'{path}: ')}")
             continue
-        text = FORMATS[args.format](said)
+        text = as_json(said, str(path)) if args.format == "json" else FORMATS[args.format](said)
         if places:
             store.write_text(places[i], text)
         else:

@@ -59,14 +59,14 @@ def as_vtt(words: Iterable[Word]) -> str:
     )
 
 
-def as_json(words: Iterable[Word]) -> str:
-    """``{"text": ..., "words": [{"text", "start", "end", "confidence"}, ...]}``; times in seconds."""
+def as_json(words: Iterable[Word], audio: str) -> str:
+    """``{"audio": ..., "text": ..., "words": [{"text", "start", "end", "confidence"}, ...]}``; times in seconds."""
     listed = list(words)
     rows = [{k: v if not isinstance(v, float) else round(v, 3) for k, v in vars(word).items()} for word in listed]
-    return json.dumps({"text": as_text(listed).strip(), "words": rows}, ensure_ascii=False) + "\n"
+    return json.dumps({"audio": audio, "text": as_text(listed).strip(), "words": rows}, ensure_ascii=False) + "\n"
 
 
-FORMATS = {"txt": as_text, "srt": as_srt, "vtt": as_vtt, "json": as_json}
+FORMATS = {"txt": as_text, "srt": as_srt, "vtt": as_vtt}
 
 
 def clock(seconds: float, point: str) -> str:

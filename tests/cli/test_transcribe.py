@@ -58,6 +58,18 @@ def test_text_goes_to_the_terminal_and_subtitles_into_a_folder(speechunits: Any,
     assert first.startswith("1\n00:00:0") and {p.name for p in (tmp_path / "out").iterdir()} == {"a.srt", "b.srt"}
 
 
+def test_each_json_line_names_its_file_and_a_place_is_looked_at_before_anything_is_heard(
+    speechunits: Any, heard: Path, tmp_path: Path
+):
+    files = [tmp_path / "a.wav", tmp_path / "gone.wav", tmp_path / "c.wav"]
+    for path in files[::2]:
+        wave(path, 1.0)
+    code, text, _ = speechunits("transcribe", heard, *files, "--format", "json")
+    assert code == 2 and [json.loads(line)["audio"] for line in text.splitlines()] == [str(p) for p in files[::2]]
+    code, _, error = speechunits("transcribe", tmp_path / "no-model", files[0], "-o", files[2])
+    assert code == 2 and "c.wav/a.txt: cannot be written (Not a directory); choose another place" in error
+
+
 def test_units_are_made_and_joined_as_in_training(
     speechunits: Any, tokenizer: Path, of_units: tuple[Path, Path], tmp_path: Path
 ):

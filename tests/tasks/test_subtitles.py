@@ -6,7 +6,7 @@ import pytest
 
 from speechunits.decode.words import Word
 from speechunits.errors import UserError
-from speechunits.tasks.subtitles import FORMATS, captions, clock
+from speechunits.tasks.subtitles import FORMATS, as_json, captions, clock
 
 SAID = [Word("hello", 0.5, 0.9, 0.75), Word("there", 1.0, 1.4, None), Word("again", 3661.25, 3662.0, 0.5)]
 
@@ -19,8 +19,8 @@ def test_what_each_format_writes() -> None:
     assert FORMATS["vtt"](SAID) == (
         "WEBVTT\n\n00:00:00.500 --> 00:00:01.400\nhello there\n\n01:01:01.250 --> 01:01:02.000\nagain\n"
     )
-    found = json.loads(FORMATS["json"](SAID))
-    assert found["text"] == "hello there again"
+    found = json.loads(as_json(SAID, "b/a.wav"))
+    assert found["audio"] == "b/a.wav" and found["text"] == "hello there again"
     assert found["words"][0] == {"text": "hello", "start": 0.5, "end": 0.9, "confidence": 0.75}
     assert FORMATS["srt"]([]) == "" and FORMATS["txt"]([]) == "\n" and clock(59.9996, ".") == "00:01:00.000"
 
