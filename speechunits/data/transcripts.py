@@ -31,6 +31,18 @@ def voice(cut: Cut) -> tuple[str, str]:
     return speaker, language
 
 
+def spoken(cut: Cut) -> list[tuple[str, float]]:
+    """The words of the cut's alignments with their middles in seconds from its beginning; none where it has no alignments.
+
+    What an alignment holds as one item of several words ("in the") shares its time out evenly.
+    """
+    out = []
+    for item in (x for s in cut.supervisions for x in (s.alignment or {}).get("word", ())):
+        said = item.symbol.split()
+        out += [(word, item.start + item.duration * (i + 0.5) / len(said)) for i, word in enumerate(said)]
+    return out
+
+
 def _labels(cut: Cut) -> list[tuple[Any, Any]]:
     return [(s.speaker, s.language) for s in cut.supervisions]
 

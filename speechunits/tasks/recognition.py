@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lhotse.cut import Cut
 from torch import Tensor, nn
 
 from speechunits import store
@@ -20,14 +22,16 @@ from speechunits.data.fields.cut_field import CutField
 from speechunits.data.fields.features_field import FeaturesField
 from speechunits.data.fields.text_field import TextField
 from speechunits.data.fields.units_field import UnitsField
-from speechunits.data.transcripts import voice
+from speechunits.data.transcripts import spoken, voice
 from speechunits.decode.fusion import check_text
 from speechunits.decode.hypothesis import Hypothesis
+from speechunits.decode.words import words
 from speechunits.errors import UserError, some
 from speechunits.inputs.audio_input import AudioInput
 from speechunits.inputs.encoder_input import EncoderInput
 from speechunits.metrics.bitrate import entropy_bitrate
 from speechunits.metrics.reading import Reading
+from speechunits.metrics.word_times import time_errors
 from speechunits.part import ConfigError, Tree
 from speechunits.protocols import Batch, Recognises
 from speechunits.seq import Seq, unpad
@@ -159,6 +163,7 @@ class Recognition:
                 )
         self.codes: dict[str, list[list[Tensor]]] = {}
         self.frames, self.seconds = 0, 0.0
+        self.late: list[float] = []  # seconds, of each word that is right and whose time the cuts know
 
     def read(self) -> list[Reading]:
         """Every utterance of the split, in no order that means anything.
@@ -184,9 +189,18 @@ class Recognition:
             self._keep(batch)
             hypotheses = heard.get("hypotheses") or [[] for _ in heard["text"]]
             said = batch.get("transcript", [""] * len(batch["cut"]))
-            for cut, truth, text, found in zip(batch["cut"], said, heard["text"], hypotheses, strict=True):
-                out.append(Reading(cut.id, truth, text, *voice(cut), self._more(found)))
+            edges = self.model.edges(batch) if hasattr(self.model, "edges") and int(frames.max()) else None
+            for i, (cut, truth, text) in enumerate(zip(batch["cut"], said, heard["text"], strict=True)):
+                out.append(Reading(cut.id, truth, text, *voice(cut), self._more(hypotheses[i])))
+                if edges is not None and hypotheses[i]:
+                    self.late += self._late(cut, hypotheses[i][0], edges[i].cpu())
         return out
+
+    def _late(self, cut: Cut, found: Hypothesis, edges: Tensor) -> list[float]:
+        if found.spans is None:
+            return []
+        timed = words(found, self.model.text.decode, edges)
+        return time_errors(spoken(cut), [(w.text, (w.start + w.end) / 2) for w in timed])  # type: ignore[operator]
 
     def unwritable(self, readings: Sequence[Reading], spelled: Callable[[str, str], str]) -> list[str]:
         """Ids of the references with symbols that the model does not have, neither as written nor as ``spelled``."""
@@ -201,13 +215,16 @@ class Recognition:
 
     def figures(self) -> dict[str, float]:
         """What recognising cost: ``tokens_per_second`` and, of codes, ``bits_per_second`` that the model is given for a second
-        of speech (codebooks add up; ``metrics.bitrate``), and ``rtf``, seconds of computing for a second of speech.
+        of speech (codebooks add up; ``metrics.bitrate``), ``rtf``, seconds of computing for a second of speech, and
+        ``word_time_error``, the median of seconds between the middles of a word said and of the same word heard, where the
+        cuts have alignments of words and the search gives times.
         """
         speech = self.batches.seconds
         streams = [torch.cat(stream) for rows in self.codes.values() for stream in zip(*rows, strict=True)]
         tokens = sum(map(len, streams)) if streams else self.frames
+        late = {"word_time_error": statistics.median(self.late)} if self.late else {}
         bits = {"bits_per_second": sum(entropy_bitrate(x, speech) for x in streams)} if streams else {}
-        return {"tokens_per_second": tokens / speech, **bits, "rtf": self.seconds / speech}
+        return {"tokens_per_second": tokens / speech, **bits, "rtf": self.seconds / speech, **late}
 
     def _now(self) -> float:
         if self.device.type == "cuda":

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from lhotse import CutSet, MonoCut, SupervisionSegment
+from lhotse.supervision import AlignmentItem
 from lhotse.testing.dummies import dummy_recording
 
-from speechunits.data.transcripts import Transcript, read_transcripts, voice
+from speechunits.data.transcripts import Transcript, read_transcripts, spoken, voice
 from speechunits.errors import UserError
 
 WANT = {"a-1": Transcript("the cat"), "a-2": Transcript("")}
@@ -22,6 +23,14 @@ def cut(name: str, *said: tuple[str, str | None, str | None]) -> MonoCut:
         for i, (text, speaker, language) in enumerate(said)
     ]
     return MonoCut(name, 0, 1.0, 0, recording=recording, supervisions=supervisions)
+
+
+def test_words_in_time() -> None:
+    made = cut("a", ("in the house", None, None))
+    assert spoken(made) == []
+    items = [AlignmentItem("in the", 0.1, 0.4), AlignmentItem("house", 0.5, 0.2)]
+    made.supervisions[0].alignment = {"word": items}
+    assert [(word, round(when, 6)) for word, when in spoken(made)] == [("in", 0.2), ("the", 0.4), ("house", 0.6)]
 
 
 def test_a_manifest(tmp_path: Path) -> None:
