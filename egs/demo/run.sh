@@ -22,11 +22,13 @@ pretrain() {
     data.train="$3" data.valid="$4" trainer.max_steps="$5" "${@:6}" "${overrides[@]}"
 }
 
-# asr INPUT ...: a recogniser of the words, from any input
+# asr INPUT: a recogniser of the words, from any input
 asr() {
+  local given=()
+  [ "$1" != units_bpe ] || given=(data.fields.units.steps.subwords.folder="$exp/asr/subwords/subwords")
   recipe train "$here/asr/$1.yaml" out="$exp/asr/$1" data.train="$exp/asr/cuts/train.jsonl.gz" \
     data.valid="$exp/asr/cuts/valid.jsonl.gz" data.fields.text.tokenizer.folder="$exp/asr/text/text" trainer.max_steps=$steps_asr \
-    schedule.warmup=$((steps_asr / 10)) schedule.hold=$((steps_asr * 6 / 10)) schedule.decay=$((steps_asr * 3 / 10)) "${@:2}"
+    schedule.warmup=$((steps_asr / 10)) schedule.hold=$((steps_asr * 6 / 10)) schedule.decay=$((steps_asr * 3 / 10)) "${given[@]}"
 }
 
 if stage 0 "synthesise the corpus"; then
@@ -84,12 +86,9 @@ if stage 9 "recognisers that hear units, subwords of units, filterbanks and feat
   recipe fit_unit_bpe conf/units/bpe.yaml out="$exp/asr/subwords" cuts="$exp/units/train.jsonl.gz" subwords.size=$subwords
   recipe extract_features conf/features/layer.yaml out="$exp/asr/cuts" features.source.folder="$exp/hubert_it2/encoder" \
     features.read=layer:$layer $(for split in train valid test test_seen pairs pairs_seen; do echo "cuts.$split=$exp/units/$split.jsonl.gz"; done)
-  asr units
-  asr units_bpe data.fields.units.steps.subwords.folder="$exp/asr/subwords/subwords"
-  asr fbank
-  asr features
+  for input in "${inputs[@]}"; do asr "$input"; done
   recipe recognise out="$exp/asr/recognised" resample=speakers constant=true \
-    $(for input in units units_bpe fbank features; do echo "systems.$input=$exp/asr/$input/asr"; done) \
+    $(for input in "${inputs[@]}"; do echo "systems.$input=$exp/asr/$input/asr"; done) \
     $(for split in test test_seen pairs pairs_seen; do echo "cuts.$split=$exp/asr/cuts/$split.jsonl.gz"; done)
   done_stage
 fi
