@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from lhotse.serialization import deserialize_item
 from speechunits.data.array_store import beside
 from speechunits.data.ids import first_repeated
 from speechunits.data.length_index import LengthIndex, index_manifest
-from speechunits.data.shar import KEY, fill_shar
-from speechunits.data.unit_meta import read_streams
+from speechunits.data.shar import KEY, fill_shar, without_bytes
+from speechunits.data.unit_meta import read_streams, write_meta
 from speechunits.errors import UserError
+from speechunits.store import writing
 from speechunits.stream import Stream
 
 Paths = str | Path | Sequence[str | Path]
@@ -43,6 +45,23 @@ def open_cuts(paths: Paths, made_by: str | None = None) -> Cuts:
         if not path.is_dir() and not path.name.endswith((".jsonl", ".jsonl.gz")):
             raise UserError(f"{path} is neither .jsonl, .jsonl.gz nor a Shar folder; convert it with `lhotse copy`")
     return Cuts(tuple(Path(p) for p in several))
+
+
+def write_cuts(path: str | Path, cuts: Iterable[Cut], fields: Mapping[str, Any] | None = None) -> None:
+    """Write ``path``, a ``.jsonl.gz``, whole or not at all; the same cuts give the same bytes.
+
+    Args:
+        fields: what is stored of the cuts, for the ``.meta.json`` beside it.
+
+    Raises:
+        UserError: the place cannot be written.
+    """
+    with writing(path) as aside:
+        with open(aside, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as lines:
+            for cut in cuts:
+                lines.write(json.dumps(without_bytes(cut.to_dict()), ensure_ascii=False).encode() + b"\n")
+        if fields:
+            write_meta(Path(path), fields)
 
 
 class Cuts:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,12 +9,10 @@ from lhotse import MonoCut, MultiCut, SupervisionSegment
 from lhotse.cut import Cut
 from lhotse.utils import fastcopy
 
-from speechunits.data.cuts import Cuts
-from speechunits.data.shar import without_bytes
+from speechunits.data.cuts import Cuts, write_cuts
 from speechunits.data.transcripts import voice
-from speechunits.data.unit_meta import read_meta, write_meta
+from speechunits.data.unit_meta import read_meta
 from speechunits.errors import UserError
-from speechunits.store import writing
 
 
 def write_relabelled(path: str | Path, cuts: Cuts, texts: Mapping[str, tuple[str, float]]) -> None:
@@ -31,17 +27,10 @@ def write_relabelled(path: str | Path, cuts: Cuts, texts: Mapping[str, tuple[str
     Raises:
         UserError: a cut is mixed of several, or the place cannot be written.
     """
-    path = Path(path)
     fields = {name: about for part in cuts.paths for name, about in read_meta(part).items()}
-    with writing(path) as aside:
-        with open(aside, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as lines:
-            for row in range(len(cuts)):
-                if (name := cuts.id(row)) in texts:
-                    made = relabelled(cuts[row], *texts[name])
-                    line = json.dumps(without_bytes(made.to_dict()), ensure_ascii=False)
-                    lines.write(line.encode() + b"\n")
-        if fields:
-            write_meta(path, fields)
+    names = (cuts.id(row) for row in range(len(cuts)))
+    made = (relabelled(cuts[cuts.row(name)], *texts[name]) for name in names if name in texts)
+    write_cuts(path, made, fields)
 
 
 def relabelled(cut: Cut, text: str, confidence: float) -> Cut:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from lhotse import CutSet
 
-from speechunits.data.cuts import open_cuts
+from speechunits.data.cuts import open_cuts, write_cuts
 from speechunits.data.length_index import index_manifest
 from speechunits.errors import UserError
 
@@ -159,3 +159,18 @@ def test_mistakes(corpus: Corpus, tmp_path: Path):
     with pytest.raises(UserError, match=r"the cut a0 is in more than one of"):
         open_cuts([tmp_path / "once.jsonl", corpus([0.3])])
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_what_is_written_is_what_lhotse_writes_whole_or_not_at_all(corpus: Callable[..., Path], tmp_path: Path) -> None:
+    cuts = CutSet.from_file(corpus([0.3, 0.5]))
+    cuts.to_file(tmp_path / "theirs.jsonl.gz")
+    made = {}
+    for name in ("a", "b"):
+        write_cuts(tmp_path / f"{name}.jsonl.gz", cuts)
+        made[name] = (tmp_path / f"{name}.jsonl.gz").read_bytes()
+    assert made["a"] == made["b"] and gzip.decompress(made["a"]) == gzip.decompress(
+        (tmp_path / "theirs.jsonl.gz").read_bytes()
+    )
+    with pytest.raises(ZeroDivisionError):
+        write_cuts(tmp_path / "half.jsonl.gz", (cut.pad(1 / (cut.id != "a1")) for cut in cuts))
+    assert {path.name for path in tmp_path.glob("*half*")} == set()

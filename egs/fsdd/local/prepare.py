@@ -11,10 +11,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from lhotse import CutSet, Recording, SupervisionSegment
+from lhotse import Recording, SupervisionSegment
 from lhotse.cut import Cut
 
-from speechunits import store
+from speechunits.data.cuts import write_cuts
 from speechunits.errors import UserError
 from speechunits.recipe import exit_codes
 
@@ -57,10 +57,7 @@ def prepare(corpus: Path, out: Path) -> Counter[str]:
     if not files:
         raise UserError(f"{folder}: there are no .wav files; give the folder that holds recordings/ as --corpus-dir")
     cuts = [digit_cut(path) for path in files]
-    with store.writing(out) as aside:
-        named = aside.with_name(f"{aside.name}.jsonl.gz")  # lhotse chooses the format by the name
-        CutSet.from_cuts(cuts).to_file(named)
-        named.replace(aside)
+    write_cuts(out, cuts)
     return Counter(cut.supervisions[0].speaker for cut in cuts)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from lhotse import CutSet
 from lhotse.cut import Cut
 
-from speechunits import store
 from speechunits.config import load
+from speechunits.data.cuts import write_cuts
 from speechunits.errors import UserError
 from speechunits.recipe import exit_codes
 
@@ -40,10 +40,7 @@ def write(digits: Path, out: Path) -> None:
             path = out / f"fold{number}" / f"{name}.jsonl.gz"
             if path.is_file():
                 continue
-            with store.writing(path) as aside:
-                named = aside.with_name(f"{aside.name}.jsonl.gz")  # lhotse chooses the format by the name
-                CutSet.from_cuts(found).to_file(named)
-                named.replace(aside)
+            write_cuts(path, found)
 
 
 if __name__ == "__main__":

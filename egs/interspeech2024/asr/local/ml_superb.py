@@ -13,10 +13,10 @@ import string
 import sys
 from pathlib import Path
 
-from lhotse import CutSet, Recording, SupervisionSegment
+from lhotse import Recording, SupervisionSegment
 from lhotse.cut import Cut
 
-from speechunits import store
+from speechunits.data.cuts import write_cuts
 from speechunits.errors import UserError
 from speechunits.recipe import exit_codes
 
@@ -77,10 +77,7 @@ def prepare(corpus: Path, out: Path) -> dict[str, int]:
         kept = [cut for cut in cuts if split != "train-1h" or cut.duration <= LONGEST]
         if not kept:
             raise UserError(f"{corpus}: no <source>/<language>/{name} with utterances; correct --ml-superb")
-        with store.writing(out / f"cuts_{split}.jsonl.gz") as aside:
-            named = aside.with_name(f"{aside.name}.jsonl.gz")  # lhotse chooses the format by the name
-            CutSet.from_cuts(kept).to_file(named)
-            named.replace(aside)
+        write_cuts(out / f"cuts_{split}.jsonl.gz", kept)
         counts[split] = len(kept)
     return counts
 

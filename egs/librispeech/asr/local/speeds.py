@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lhotse import CutSet
 
-from speechunits import store
+from speechunits.data.cuts import write_cuts
 from speechunits.errors import UserError
 from speechunits.recipe import exit_codes
 
@@ -26,10 +26,7 @@ def add_speeds(path: Path, speeds: list[float]) -> int:
         raise UserError(f"{' '.join(map(str, speeds))}: give speeds above 0 other than 1, as 0.9 1.1")
     cuts = list(CutSet.from_file(path))
     changed = [cut.perturb_speed(speed) for speed in speeds for cut in cuts]
-    with store.writing(path) as aside:
-        named = aside.with_name(f"{aside.name}.jsonl.gz")  # lhotse chooses the format by the name
-        CutSet.from_cuts([*cuts, *changed]).to_file(named)
-        named.replace(aside)
+    write_cuts(path, [*cuts, *changed])
     return len(cuts) + len(changed)
 
 

@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Iterable
 from pathlib import Path
 
-from lhotse import CutSet
 from lhotse.cut import Cut
 
-from speechunits import store
-from speechunits.data.cuts import open_cuts
+from speechunits.data.cuts import open_cuts, write_cuts
 from speechunits.errors import UserError
 from speechunits.recipe import exit_codes
 
@@ -97,18 +94,11 @@ def transcribed(cuts: Path, out: Path, labels: str | None, librilight: Path | No
     for split, found in splits.items():
         if not found:
             raise UserError(f"{cuts}: nothing for {split}; the corpus lacks that part, or its transcripts")
-        write(out / f"cuts_{split}.jsonl.gz", found)
+        write_cuts(out / f"cuts_{split}.jsonl.gz", found)
         hours, speakers = sum(c.duration for c in found) / 3600, len({c.supervisions[0].speaker for c in found})
         print(f"{split}: {len(found)} utterances, {hours:.3f} h, {speakers} speakers")
     count, none = sum(map(len, read.values())), sum(map(len, read.values())) - sum(map(len, said.values()))
     print(f"{none} of {count} utterances have no transcript and are left out")
-
-
-def write(path: Path, cuts: Iterable[Cut]) -> None:
-    with store.writing(path) as aside:
-        named = aside.with_name(f"{aside.name}.jsonl.gz")  # lhotse chooses the format by the name
-        CutSet.from_cuts(cuts).to_file(named)
-        named.replace(aside)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import csv
 import random
-from collections.abc import Iterable
 from pathlib import Path
 
 from lhotse import CutSet, Recording, SupervisionSegment
@@ -18,8 +17,7 @@ from lhotse.cut import Cut
 from lhotse.recipes import prepare_librispeech
 from lhotse.supervision import AlignmentItem
 
-from speechunits import store
-from speechunits.data.cuts import open_cuts
+from speechunits.data.cuts import open_cuts, write_cuts
 from speechunits.data.symbol_table import collect_symbols, write_symbols
 from speechunits.errors import UserError
 from speechunits.recipe import exit_codes
@@ -109,13 +107,6 @@ def align(splits: dict[str, list[Cut]], ctm: Path) -> None:
         cut.supervisions[0].alignment = {"phone": phones[cut.id]}
 
 
-def write(path: Path, cuts: Iterable[Cut]) -> None:
-    with store.writing(path) as aside:
-        named = aside.with_name(f"{aside.name}.jsonl.gz")  # lhotse chooses the format by the name
-        CutSet.from_cuts(cuts).to_file(named)
-        named.replace(aside)
-
-
 def prepare(corpus: Path, out: Path, valid_speakers: int | None, every: int, phones: Path | None, jobs: int) -> None:
     """Write the manifests; see the module's text."""
     splits = by_split(corpus, valid_speakers, jobs)
@@ -123,7 +114,7 @@ def prepare(corpus: Path, out: Path, valid_speakers: int | None, every: int, pho
     if phones is not None:
         align(splits, phones)
     for name, cuts in splits.items():
-        write(out / f"cuts_{name}.jsonl.gz", cuts)
+        write_cuts(out / f"cuts_{name}.jsonl.gz", cuts)
         opened = open_cuts(out / f"cuts_{name}.jsonl.gz")
         speakers = len({cut.supervisions[0].speaker for cut in cuts})
         print(f"{name}: {len(opened)} utterances, {opened.seconds.sum() / 3600:.2f} h, {speakers} speakers")

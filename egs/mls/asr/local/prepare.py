@@ -17,8 +17,8 @@ from lhotse import CutSet, Recording, SupervisionSegment
 from lhotse.cut import Cut
 from lhotse.recipes import prepare_mls
 
-from speechunits import store
 from speechunits.config import build, load
+from speechunits.data.cuts import write_cuts
 from speechunits.errors import UserError
 from speechunits.recipe import exit_codes
 from speechunits.text.by_language import ByLanguage
@@ -83,13 +83,6 @@ def spell(cut: Cut, rules: ByLanguage) -> Cut:
     return cut
 
 
-def write(path: Path, cuts: list[Cut]) -> None:
-    with store.writing(path) as aside:
-        named = aside.with_name(f"{aside.name}.jsonl.gz")  # lhotse chooses the format by the name
-        CutSet.from_cuts(cuts).to_file(named)
-        named.replace(aside)
-
-
 def prepare(corpus: Path, out: Path, languages: list[str], opus: bool) -> None:
     """Write the manifests; see the module's text."""
     rules = build(load("text/normalisation.yaml")["normaliser"])
@@ -102,13 +95,13 @@ def prepare(corpus: Path, out: Path, languages: list[str], opus: bool) -> None:
     held: dict[str, list[Cut]] = {"valid": [], "test": []}
     for language, sets in found.items():
         splits = {split: [spell(cut, rules) for cut in cuts] for split, cuts in sets.items()}
-        write(out / f"cuts_train_{language}.jsonl.gz", splits["train"])
+        write_cuts(out / f"cuts_train_{language}.jsonl.gz", splits["train"])
         for split, cuts in held.items():
             cuts += splits[split]
         hours = sum(cut.duration for cut in splits["train"]) / 3600
         print(f"{language}: {len(splits['train'])} utterances, {hours:.2f} h to learn from")
     for split, cuts in held.items():
-        write(out / f"cuts_{split}.jsonl.gz", cuts)
+        write_cuts(out / f"cuts_{split}.jsonl.gz", cuts)
 
 
 if __name__ == "__main__":
