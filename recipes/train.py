@@ -91,6 +91,7 @@ def train(
     seed_all(seed)
     learner = build(model, at="model", streams=datamodule.streams)
     parents = made_from(learner, datamodule.streams)
+    learner.train()  # what training alone needs is asked for before the run begins
     if init_from is not None:
         parents.add(start_from(learner.encoder, init_from))
         if getattr(learner, "teacher", None) is not None:

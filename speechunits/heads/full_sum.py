@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -34,6 +36,12 @@ class FullSum(nn.Module):
         if by not in WAYS:
             raise ValueError(f"by is '{by}'; there are: {', '.join(WAYS)}")
         self.by = by
+
+    def train(self, mode: bool = True) -> Self:
+        """Also ask for k2 now: training needs it, what a folder is restored for does not."""
+        if mode and self.by == "k2":
+            k2.need()
+        return super().train(mode)
 
     @property
     def weights(self) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
@@ -68,6 +70,12 @@ class PrunedSum(nn.Module):
         """Move the weights (see ``protocols.Stepped``)."""
         self.updates.fill_(step)
         self.warmth = min(step / self.warm, 1.0) if self.warm else 1.0
+
+    def train(self, mode: bool = True) -> Self:
+        """Also ask for k2 now: training needs it, what a folder is restored for does not."""
+        if mode and self.by == "k2":
+            k2.need()
+        return super().train(mode)
 
     @property
     def weights(self) -> dict[str, float]:

@@ -43,6 +43,9 @@ def test_absent_but_asked_for(sum: partial[torch.nn.Module]) -> None:
         UserError, match=r"k2 is asked for and not installed: run tools/k2\.sh, or choose a way without"
     ):
         head(frames(), SAID)
+    with pytest.raises(UserError, match="k2 is asked for and not installed"):
+        head.train()
+    assert not head.eval().training
 
 
 @without_k2

@@ -16,6 +16,8 @@ from speechunits import recipe, store
 from speechunits.config import build, dump, load
 from speechunits.data.batch_dataset import BatchDataset, Planned
 from speechunits.data.cuts import open_cuts
+from speechunits.errors import UserError
+from speechunits.nn import k2
 from speechunits.tasks.asr import ASR
 from speechunits.text.characters import fit_characters
 from tests.recipes.toy import Corpus
@@ -86,3 +88,13 @@ def test_an_infused_one_is_scored_without_the_folder_of_its_run(parts: Path, tmp
         recipe.run(recognise, [f"out={tmp_path / name}", f"systems.a={folder}", f"cuts.valid={cuts}"])
     there, alone = ((tmp_path / name / "a-valid.jsonl").read_text() for name in ("there", "alone"))
     assert there == alone and len(there.splitlines()) == 4
+
+
+@pytest.mark.skipif(k2.installed(), reason="k2 is installed")
+def test_a_loss_by_k2_that_is_not_there_is_refused_before_the_run_begins(parts: Path, tmp_path: Path) -> None:
+    how = ["heads/transducer.yaml", "model.heads.ctc=null", "model.heads.transducer.loss.by=k2"]
+    with pytest.raises(UserError, match="k2 is asked for and not installed"):
+        recipe.run(train, [*arguments("fbank", parts, tmp_path / "fbank"), *how])
+    run = tmp_path / "fbank" / "run"
+    assert {path.name for path in run.iterdir()} <= {".lock", "train.log"}
+    assert "trains" not in (run / "train.log").read_text()
