@@ -28,7 +28,8 @@ class Slot:
     """A part that waits for what its parent supplies. Call it through ``fill``."""
 
     def __init__(self, make: Callable[..., Any], arguments: Tree, node: Tree, path: str) -> None:
-        self.make, self.arguments, self.node, self.path = make, arguments, node, path
+        self.make, self.arguments, self.path = make, arguments, path
+        self.node = self._node = _described(arguments, node)
 
     def __call__(self, **supplied: Any) -> Any:
         return call(self.make, {**self.arguments, **supplied}, {**self.node, **supplied}, self.path)
@@ -73,8 +74,9 @@ def call(make: Callable[..., Any], arguments: Tree, node: Tree, path: str) -> An
             error.add_note(f"while building {path or '(top)'}")
         raise
     if hasattr(made, "__dict__") and not hasattr(made, "_node"):
-        node = {k: _described(arguments[k], v) if k in arguments else v for k, v in node.items()}
-        object.__setattr__(made, "_node", node)  # past nn.Module's bookkeeping: a plain dict, never state
+        object.__setattr__(
+            made, "_node", _described(arguments, node)
+        )  # past nn.Module's bookkeeping: a plain dict, never state
     return made
 
 
@@ -82,8 +84,8 @@ def _described(argument: Any, node: Any) -> Any:
     """The configuration of an argument: a part restored from a folder is described by what it is, not by the path."""
     if isinstance(argument, list) and isinstance(node, list):
         return [_described(a, n) for a, n in zip(argument, node, strict=True)]
-    if isinstance(argument, dict) and isinstance(node, dict) and argument.keys() == node.keys():
-        return {k: _described(v, node[k]) for k, v in argument.items()}
+    if isinstance(argument, dict) and isinstance(node, dict) and argument.keys() <= node.keys():
+        return {k: _described(argument[k], v) if k in argument else v for k, v in node.items()}
     return getattr(argument, "_node", node)
 
 

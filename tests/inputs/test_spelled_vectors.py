@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from speechunits import store
-from speechunits.config import build
 from speechunits.inputs.spelled_vectors import SpelledVectors
 from speechunits.inputs.unit_input import UnitInput
 from speechunits.seq import pad
 from speechunits.stream import Stream
 from speechunits.units.unit_bpe import UnitBPE, fit_subwords
+from tests.tasks.hears import UNITS, hears
 
 STREAM = Stream(None, (5,), "abc+dedup")
 
@@ -47,23 +47,18 @@ def test_what_is_learned_of_a_unit_serves_all_that_hold_it() -> None:
     assert changed == holding and 1 < len(holding) < 16
 
 
-def test_it_is_saved_with_its_spelling(tmp_path: Path) -> None:
+def test_a_recogniser_is_saved_with_its_spelling(tmp_path: Path) -> None:
     spelling = fitted()
     store.save(spelling, tmp_path / "subwords")
-    streams = {"units": spelling.over(STREAM)}
-    node = {
-        "_target_": "speechunits.inputs.unit_input.UnitInput",
-        "dim": 6,
-        "spelling": {"_target_": "speechunits.store.restore", "folder": str(tmp_path / "subwords")},
-    }
-    made = build(node, streams=streams)
+    restored = {"_target_": "speechunits.store.restore", "folder": str(tmp_path / "subwords")}
+    made = hears({**UNITS, "spelling": restored}, {"units": spelling.over(STREAM)})
     given = {"units": pad([torch.arange(16), torch.tensor([3])], None)}
-    heard = made(given)
-    heard.data.square().sum().backward()
-    assert all(p.grad is not None and p.grad.any() for p in made.parameters())
-    store.save(made, tmp_path / "input")
+    heard = made.hear(given)["ctc"].data
+    heard.square().sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in made.input.parameters())
+    store.save(made, tmp_path / "asr")
     (tmp_path / "subwords").rename(tmp_path / "gone")
-    torch.testing.assert_close(store.restore(tmp_path / "input")(given).data, heard.data)
+    torch.testing.assert_close(store.restore(tmp_path / "asr").hear(given)["ctc"].data, heard)
 
 
 def test_other_subwords_are_refused(tmp_path: Path) -> None:
