@@ -42,6 +42,7 @@ begin() {
     die "$tasks processes would run every stage at once: start $0 once, with LAUNCH=srun for its trainings, or give one training by --stage and --stop-stage"
   trap 'exit 138' USR1    # a scheduler signals this shell too; bash acts when the recipe has saved and ended
   trap 'exit 143' TERM
+  trap end_others EXIT
   "$root/tools/setup.sh"
   export PATH="$root/.venv/bin:$PATH" PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" PYTHONWARNINGS=ignore
   begun=$SECONDS
@@ -54,6 +55,32 @@ stage() {
 }
 
 done_stage() { echo "== stage $now: $((SECONDS - since)) s"; }
+
+# beside NAME COMMAND ...: start it, with half of the cores, and go on; its lines begin with the name. `together` waits for what
+# was started so and ends as the first that failed. A script that ends before ends them too: trainings save first.
+others=()
+beside() {
+  local name=$1 cores
+  cores=$(getconf _NPROCESSORS_ONLN)
+  OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(((cores + 1) / 2))} "${@:2}" > >(named "$name") 2> >(named "$name" >&2) &
+  others+=($!)
+}
+together() {
+  local pid code=0
+  for pid in "${others[@]}"; do wait "$pid" || code=$((code ? code : $?)); done
+  others=()
+  return $code
+}
+named() {
+  local line
+  trap '' TERM INT # reads to the end what those that are ended say
+  while IFS= read -r line; do echo "$1: $line"; done
+}
+end_others() {
+  local pid
+  for pid in "${others[@]}"; do pkill -TERM -P "$pid" || true; done
+  wait
+}
 
 # A training is started by $LAUNCH (tools/slurm, or any command that starts one process for each GPU), all else once.
 recipe() {

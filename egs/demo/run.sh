@@ -82,11 +82,15 @@ if stage 8 "measure MFCC, random weights and all trained systems on unseen speak
   done_stage
 fi
 if stage 9 "recognisers that hear units, subwords of units, filterbanks and features"; then
-  recipe fit_text "${text[@]}" out="$exp/asr/text" cuts="$corpus/speech/cuts_train_en.jsonl.gz"
-  recipe fit_unit_bpe conf/units/bpe.yaml out="$exp/asr/subwords" cuts="$exp/units/train.jsonl.gz" subwords.size=$subwords
+  beside text recipe fit_text "${text[@]}" out="$exp/asr/text" cuts="$corpus/speech/cuts_train_en.jsonl.gz"
+  beside subwords recipe fit_unit_bpe conf/units/bpe.yaml out="$exp/asr/subwords" cuts="$exp/units/train.jsonl.gz" subwords.size=$subwords
   recipe extract_features conf/features/layer.yaml out="$exp/asr/cuts" features.source.folder="$exp/hubert_it2/encoder" \
     features.read=layer:$layer $(for split in train valid test test_seen pairs pairs_seen; do echo "cuts.$split=$exp/units/$split.jsonl.gz"; done)
-  for input in "${inputs[@]}"; do asr "$input"; done
+  together
+  for ((i = 0; i < ${#inputs[@]}; i += 2)); do # two at a time: small models gain little from a second core
+    for input in "${inputs[@]:i:2}"; do beside "$input" asr "$input"; done
+    together
+  done
   recipe recognise out="$exp/asr/recognised" resample=speakers constant=true \
     $(for input in "${inputs[@]}"; do echo "systems.$input=$exp/asr/$input/asr"; done) \
     $(for split in test test_seen pairs pairs_seen; do echo "cuts.$split=$exp/asr/cuts/$split.jsonl.gz"; done)
