@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,39 @@ def test_a_signal_waits_for_the_recipe_and_ends_the_stages(checkout: Path) -> No
         said = process.stdout.readline() + process.stdout.readline()
         process.wait(20)
     assert said == "saving\nsaved\n" and process.returncode == 138
+
+
+SAVES = """import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), print('saved'), sys.exit(1)))
+print('on', flush=True)
+time.sleep(60)"""
+
+
+def side_by_side(checkout: Path, body: str) -> list[str]:
+    script = checkout / "egs" / "two.sh"
+    script.write_text(
+        f'name=two stages=0\ncd "$(dirname "$0")/.." && . tools/stages.sh\nbegin "$@"\n{body}\necho done\n'
+    )
+    return ["bash", str(script)]
+
+
+@pytest.mark.parametrize(("codes", "ends_as"), [((0, 0), 0), ((3, 0), 3), ((0, 4), 4), ((3, 4), 3)])
+def test_two_side_by_side(codes: tuple[int, int], ends_as: int, checkout: Path) -> None:
+    """Both go to their end, with half of the cores each, and their lines have their names."""
+    say = 'sleep 0.2; echo "$OMP_NUM_THREADS threads"; echo oh >&2; exit'
+    body = "\n".join(f"beside {name} sh -c '{say} {code}'" for name, code in zip("ab", codes, strict=True))
+    command = side_by_side(checkout, f"{body}\ntogether")
+    free = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=free)
+    half = ((os.cpu_count() or 1) + 1) // 2
+    said = [f"{name}: {half} threads" for name in "ab"]
+    assert done.returncode == ends_as and sorted(done.stderr.splitlines()) == ["a: oh", "b: oh"]
+    assert sorted(done.stdout.splitlines()) == [*said, *(["done"] if not ends_as else [])]
+
+
+def test_what_runs_beside_an_ended_script_saves_and_ends(checkout: Path) -> None:
+    command = side_by_side(checkout, f'beside a {sys.executable} -c "{SAVES}"\ntogether')
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as shell:
+        assert shell.stdout is not None and shell.stdout.readline() == "a: on\n"
+        shell.terminate()
+        assert shell.wait(30) == 143 and shell.stdout.read() == "a: saved\n"

@@ -62,7 +62,11 @@ others=()
 beside() {
   local name=$1 cores
   cores=$(getconf _NPROCESSORS_ONLN)
-  OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(((cores + 1) / 2))} "${@:2}" > >(named "$name") 2> >(named "$name" >&2) &
+  {
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(((cores + 1) / 2))}
+    "${@:2}"
+    exit # so that this is always a shell, and the command its child
+  } > >(named "$name") 2> >(named "$name" >&2) &
   others+=($!)
 }
 together() {
