@@ -148,6 +148,13 @@ def test_two_side_by_side(codes: tuple[int, int], ends_as: int, checkout: Path) 
     assert sorted(done.stdout.splitlines()) == [*said, *(["done"] if not ends_as else [])]
 
 
+def test_launched_trainings_have_the_machines_alone(checkout: Path) -> None:
+    body = "\n".join(f"beside {name} sh -c 'echo begin; sleep 0.2; echo end'" for name in "ab")
+    command = ["env", "LAUNCH=srun", *side_by_side(checkout, f"{body}\ntogether")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout.split() == ["begin", "end", "begin", "end", "done"]
+
+
 def test_what_runs_beside_an_ended_script_saves_and_ends(checkout: Path) -> None:
     command = side_by_side(checkout, f'beside a {sys.executable} -c "{SAVES}"\ntogether')
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as shell:

@@ -57,10 +57,12 @@ stage() {
 done_stage() { echo "== stage $now: $((SECONDS - since)) s"; }
 
 # beside NAME COMMAND ...: start it, with half of the cores, and go on; its lines begin with the name. `together` waits for what
-# was started so and ends as the first that failed. A script that ends before ends them too: trainings save first.
+# was started so and ends as the first that failed. A script that ends before ends them too: trainings save first. With $LAUNCH,
+# whose processes take the machines whole, it is done at once.
 others=()
 beside() {
   local name=$1 cores
+  [ -z "${LAUNCH:-}" ] || { "${@:2}"; return; }
   cores=$(getconf _NPROCESSORS_ONLN)
   {
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(((cores + 1) / 2))}
