@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lhotse.cut import Cut
 from torch import Tensor, nn
 
 from speechunits import store
@@ -193,14 +192,14 @@ class Recognition:
             for i, (cut, truth, text) in enumerate(zip(batch["cut"], said, heard["text"], strict=True)):
                 out.append(Reading(cut.id, truth, text, *voice(cut), self._more(hypotheses[i])))
                 if edges is not None and hypotheses[i]:
-                    self.late += self._late(cut, hypotheses[i][0], edges[i].cpu())
+                    self.late += self._late(spoken(cut), hypotheses[i][0], edges[i].cpu())
         return out
 
-    def _late(self, cut: Cut, found: Hypothesis, edges: Tensor) -> list[float]:
+    def _late(self, said: Sequence[tuple[str, float]], found: Hypothesis, edges: Tensor) -> list[float]:
         if found.spans is None:
             return []
         timed = words(found, self.model.text.decode, edges)
-        return time_errors(spoken(cut), [(w.text, (w.start + w.end) / 2) for w in timed])  # type: ignore[operator]
+        return time_errors(said, [(w.text, (w.start + w.end) / 2) for w in timed])  # type: ignore[operator]
 
     def unwritable(self, readings: Sequence[Reading], spelled: Callable[[str, str], str]) -> list[str]:
         """Ids of the references with symbols that the model does not have, neither as written nor as ``spelled``."""
