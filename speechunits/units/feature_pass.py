@@ -37,6 +37,9 @@ class FeaturePass:
         num_workers: loader processes.
         device: where features are computed.
         rank, ranks: of this process; None = from torch.distributed, else from torchrun or srun.
+
+    Raises:
+        UserError: ``share`` is none, or no cut is left.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class FeaturePass:
         rank: int | None = None,
         ranks: int | None = None,
     ) -> None:
+        if not 0 < share <= 1:
+            raise UserError(f"share={share:g}: of the cuts, above 0 and at most 1")
         self.cuts, self.dataset = cuts, BatchDataset(cuts, fields, sampling=False)
         self.num_workers, self.device = num_workers, device
         mine, several = share_of_work()

@@ -77,6 +77,12 @@ def test_the_name_is_that_of_the_batches(corpus: Corpus):
     assert len({name, *others}) == 4
 
 
+@pytest.mark.parametrize("share", [0, -1, 1.5])
+def test_a_share_that_is_none_is_refused(corpus: Corpus, share: float):
+    with pytest.raises(UserError, match=f"share={share:g}: of the cuts, above 0 and at most 1"):
+        make(corpus.train, share=share)
+
+
 def test_a_share_is_spread_over_the_corpus(corpus: Corpus):
     all_ids = open_cuts(corpus.train).ids
     assert sorted(k for _, row in ids(make(corpus.train, share=1 / 3)) for k in row) == sorted(
