@@ -5,11 +5,11 @@
 #   egs/fsdd/asr/run.sh --corpus-dir DIR --encoder DIR --layer 3
 #   egs/fsdd/asr/run.sh --corpus-dir DIR --toy                   every stage once
 # DIR is a copy of https://github.com/Jakobovski/free-spoken-digit-dataset (the folder that holds recordings/).
-# --fold 0, 1 or 2 and --seed N do one of the three folds, or one seed, alone; --steps N trains for N updates in place of 250.
+# --fold 0, 1 or 2 and --seed N do one of the three folds, or one seed, alone; --steps N trains for N updates in place of 500.
 # Options: --stage N --stop-stage M (0 to 3), --exp DIR, and any key=value for the trainings (optimizer.lr=0.001).
 # Every stage is taken up where it stopped; delete its folder to make it anew.
 
-name=fsdd-asr stages=3 corpus= encoder= layer=2 clusters=100 folds=(0 1 2) seeds=(0 1 2) steps=250 toy= exp=
+name=fsdd-asr stages=3 corpus= encoder= layer=2 clusters=100 folds=(0 1 2) seeds=(0 1 2) steps=500 toy= exp=
 option() {
   case $1 in
     --toy) toy=1 folds=(0) seeds=(0) steps=4 clusters=20 shifted=1 ;;
