@@ -4,6 +4,7 @@ from speechunits.data.fields.audio_field import AudioField
 from speechunits.data.fields.cut_field import CutField
 from speechunits.data.fields.durations_field import DurationsField
 from speechunits.data.fields.features_field import FeaturesField
+from speechunits.data.fields.label_field import LabelField
 from speechunits.data.fields.phone_field import PhoneField
 from speechunits.data.fields.reduced_units_field import ReducedUnitsField
 from speechunits.data.fields.speaker_field import SpeakerField
@@ -16,6 +17,7 @@ __all__ = [
     "CutField",
     "DurationsField",
     "FeaturesField",
+    "LabelField",
     "PhoneField",
     "ReducedUnitsField",
     "SpeakerField",
