@@ -123,6 +123,11 @@ class UnitTokenizer(nn.Module):
         return store.restore(folder, device, expect=cls)  # type: ignore[no-any-return]
 
 
+def restore_quantizer(folder: str) -> nn.Module:
+    """The quantizer of a tokenizer folder, for a part that reads its centroids and has the features already."""
+    return UnitTokenizer.load(folder).quantizer
+
+
 def _codebook(folder: str | Path, features: Features, where: str, trust_pickle: bool) -> nn.Module:
     """The quantizer in ``folder``, if it fits ``features``, which are called ``where``."""
     ours = (Path(folder) / "meta.json").is_file()
