@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -10,7 +11,8 @@ class AttentionFusion(nn.Module):
     """A weighted sum of the vectors of all codebooks or layers, with weights of each frame's own.
 
     A network of one hidden layer gives each vector a score, and a softmax over the codebooks its weight: the informed layer
-    selector of Mousavi et al. 2024, arXiv:2406.10735, section 2.2.
+    selector of Mousavi et al. 2024, arXiv:2406.10735, section 2.2. A codebook that was left out, whose vector is zero, has the
+    weight 0.
 
     Args:
         hidden: units of the hidden layer; None = as many as ``dim``.
@@ -24,7 +26,10 @@ class AttentionFusion(nn.Module):
 
     def weights(self, x: Tensor) -> Tensor:
         """(B, T, K, dim) -> (B, T, K), adding up to 1."""
-        return self.score(F.relu(self.key(x)))[..., 0].softmax(-1)  # type: ignore[no-any-return]
+        left_out = (x == 0).all(-1)
+        left_out &= ~left_out.all(-1, keepdim=True)  # padding has some weights too, and they are finite
+        scores = self.score(F.relu(self.key(x)))[..., 0]
+        return scores.masked_fill(left_out, -torch.inf).softmax(-1)  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, K, dim) -> (B, T, dim)."""

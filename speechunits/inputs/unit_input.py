@@ -22,8 +22,8 @@ from speechunits.units.unit_bpe import UnitBPE
 class UnitInput(nn.Module):
     """A learned vector for each unit of each codebook, which are fused to one, hidden in part and shortened.
 
-    Discrete units as input: Chang et al. 2023, arXiv:2309.15800, section 3. Reads ``batch[field]``, (B, T) or (B, T, K),
-    and where it is there ``batch[durations_field]``, (B, T) frames of each unit.
+    Discrete units as input: Chang et al. 2023, arXiv:2309.15800, section 3. Reads ``batch[field]``, (B, T) or (B, T, K), where
+    -1 of a codebook is nothing heard of it, and where it is there ``batch[durations_field]``, (B, T) frames of each unit.
 
     Args:
         dim: of the vectors.
@@ -32,7 +32,7 @@ class UnitInput(nn.Module):
         fusion: of the vectors of several codebooks, filled with ``dim`` and ``count``; None = ``SumFusion``.
         durations: frames of each unit to a vector that is added, filled with ``dim``; None = nobody hears them.
         durations_field: of the frames of each unit (``DurationsField``).
-        corruption: of units, in training.
+        corruption: of units, in training; ``CodebookDropout`` for a vocoder of any of its codebooks.
         augment, subsampling: see ``Preparation``; ``SpecAugment(bands=0)`` masks time alone.
         dropout: of the vectors.
         streams: what the data offers, supplied by the model.
@@ -119,7 +119,8 @@ class UnitInput(nn.Module):
         if draws is not None and self.corruption is not None:
             units = self.corruption(units, self.stream.vocab, draws)
         ids = units.data.clamp(min=0)
-        vectors = self.fusion(torch.stack([e(ids[..., k]) for k, e in enumerate(self.embeddings)], 2))
+        vectors = torch.stack([e(ids[..., k]) for k, e in enumerate(self.embeddings)], 2)
+        vectors = self.fusion(vectors * (units.data >= 0)[..., None])
         if self.durations is not None:
             vectors = vectors + self.durations(self._lasting(batch).data.clamp(min=0))
         x = units.with_data(self.dropout(vectors) * units.valid[..., None])
