@@ -24,6 +24,7 @@ LAYERS = [
     {"inputs"},
     {"tasks", "recipe", "provenance"},
     {"train", "report"},
+    {"commands"},
     {"cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -39,7 +40,7 @@ DOORS = {
     "lhotse": ("speechunits/data/",),
     "omegaconf": ("speechunits/config.py",),
     "sentencepiece": ("speechunits/text/", "speechunits/units/"),
-    "argparse": ("speechunits/cli.py", "recipes/"),
+    "argparse": ("speechunits/cli.py", "speechunits/commands/", "recipes/"),
     **dict.fromkeys(("lightning", "pytorch_lightning", *TRACKERS), ("speechunits/train/",)),
     # Reads without running anything, and behind --trust-pickle alone (docs/architecture.md says why).
     "pickle": ("speechunits/exchange/inert_pickle.py",),

@@ -16,6 +16,7 @@ import soundfile
 import torch
 
 from speechunits import cli, store
+from speechunits.commands import run
 from speechunits.config import build, load
 from speechunits.exchange.source import read_quantizer
 from speechunits.signature import mistakes
@@ -41,7 +42,7 @@ def lines_of_shell() -> list[list[str]]:
 def recipes() -> list[str]:
     """Every ``speechunits run NAME ...`` and, in the table of recipes, every ``... NAME ...``."""
     found = re.findall(r"`(?:speechunits run|\.\.\.) (\w.*?)`", TEXT)
-    assert {line.split()[0] for line in found} == {*cli.recipes()} - {"make_demo_corpus"}, "each recipe has a line"
+    assert {line.split()[0] for line in found} == {*run.recipes()} - {"make_demo_corpus"}, "each recipe has a line"
     return found
 
 

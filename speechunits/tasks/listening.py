@@ -1,8 +1,8 @@
-"""Listening: a waveform as the batch that a recogniser reads."""
+"""Listening: a waveform as the batch that a recogniser or a vocoder reads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import nn
@@ -12,6 +12,7 @@ from speechunits.inputs.feature_input import FeatureInput
 from speechunits.protocols import Batch, Recognises
 from speechunits.seq import Seq
 from speechunits.stream import Stream
+from speechunits.tasks.unit_vocoder import UnitVocoder
 from speechunits.units.dedup import Dedup
 from speechunits.units.features import Features
 from speechunits.units.tokenizer import UnitTokenizer
@@ -19,14 +20,15 @@ from speechunits.units.units import Units
 
 
 class Listening:
-    """What a recogniser of audio, features or units is given of a waveform: itself, its vectors, its units after the steps of
+    """What a model of audio, features or units is given of a waveform: itself, its vectors, its units after the steps of
     training.
 
     Args:
         model: whose ``labels`` say what it reads.
         tokenizer: of the units, where it reads units.
         subwords: further models of units (``UnitBPE``), in the order of training.
-        features: where it reads stored features, what made them.
+        features: where it reads stored features, what made them, one for each field of theirs.
+        others: fields of ``labels`` that come from elsewhere.
 
     Raises:
         UserError: it reads units or features and what makes them is not given, or others; or it reads something else.
@@ -34,25 +36,28 @@ class Listening:
 
     def __init__(
         self,
-        model: Recognises,
+        model: Recognises | UnitVocoder,
         tokenizer: UnitTokenizer | None = None,
         subwords: Sequence[nn.Module] = (),
-        features: Features | None = None,
+        features: Sequence[Features] = (),
+        others: Collection[str] = ("text",),
     ) -> None:
-        wanted = {name: print_ for name, print_ in model.labels.items() if name != "text"}
-        self.features, self.features_field = features, ""
-        if features is not None:
-            made = str(features.fingerprint)
+        wanted = {name: print_ for name, print_ in model.labels.items() if name not in others}
+        self.features: dict[str, Features] = {}
+        for part in features:
+            made = str(part.fingerprint)
             if made not in wanted.values():
                 there = ", ".join(f"{name} of {print_}" for name, print_ in wanted.items()) or "audio alone"
                 raise UserError(
                     f"the model reads {there}, and the features that were given are {made}; give those of its training"
                 )
-            self.features_field = next(name for name, print_ in wanted.items() if print_ == made)
-            del wanted[self.features_field]
+            field = next(name for name, print_ in wanted.items() if print_ == made)
+            self.features[field] = part
+            del wanted[field]
         if len(wanted) > 1:
             raise UserError(
-                f"the model reads {', '.join(wanted)}, which are made by recipes and not here; use recognise"
+                f"the model reads {', '.join(wanted)}, and a tokenizer makes one of them; give the folders features/ of the "
+                "others, or use recognise where they are units too"
             )
         self.tokenizer, self.field = tokenizer, next(iter(wanted), "audio")
         self.steps: list[nn.Module] = []
@@ -92,8 +97,7 @@ class Listening:
     def __call__(self, audio: Seq) -> Batch:
         """(1, S) -> a batch of one."""
         heard: dict[str, Seq] = {"audio": audio}
-        if self.features is not None:
-            heard[self.features_field] = self.features(audio)
+        heard |= {field: part(audio) for field, part in self.features.items()}
         if self.tokenizer is None:
             return heard
         units = Units(self.tokenizer.codes(audio), self.tokenizer.vocab, self.tokenizer.fingerprint)
