@@ -1,0 +1,1 @@
+"""Vocoders: frames to waveform, and what judges a waveform in training."""
