@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from speechunits import ranks
 from speechunits.encoder import Frames, Pass, SpeechEncoder
+from speechunits.nn.moving_average import follow
 from speechunits.seq import Seq
 
 
@@ -96,15 +96,7 @@ class Teacher(nn.Module):
         self._move(0.0)
 
     def _move(self, decay: float) -> None:
-        student = self._student[0].encoder
-        both = (self.encoder, student)  # where they are sharded, then alike
-        mine, theirs = ({name: ranks.own(p) for name, p in encoder.named_parameters()} for encoder in both)
-        averaged = [name for name in mine if not name.startswith(self.copied)]
-        torch._foreach_lerp_([mine[n] for n in averaged], [theirs[n].data for n in averaged], 1 - decay)
-        for name in mine.keys() - set(averaged):
-            mine[name].copy_(theirs[name])
-        for own, other in zip(self.encoder.buffers(), student.buffers(), strict=True):
-            own.copy_(other)
+        follow(self.encoder, self._student[0].encoder, decay, self.copied)
 
     def _shared(self) -> list[nn.Module]:
         student = self._student[0]
