@@ -18,9 +18,13 @@ class Crop:
 
     Args:
         max_seconds: longest part kept, in seconds of the cut.
+        margin: seconds at the end that no part reaches into where another has room. Labels end where the last whole window
+            does: by how much windows are longer than the hop (5 ms of 25 at a hop of 20), a part then has a label for each
+            of its frames.
     """
 
     max_seconds: float
+    margin: float = 0.0
 
     purpose: ClassVar[str] = "crop"
     crops: ClassVar[bool] = True
@@ -30,9 +34,9 @@ class Crop:
         return np.minimum(durations, self.max_seconds)
 
     def __call__(self, cut: Cut, random: np.random.Generator, grid: Fraction | None) -> Cut:
-        spare = cut.duration - self.max_seconds
-        if spare <= 0:
+        if cut.duration <= self.max_seconds:
             return cut
+        spare = max(0.0, cut.duration - self.max_seconds - self.margin)
         step = grid if grid is not None else Fraction(1, cut.sampling_rate)
         start = float(int(random.integers(int(spare / float(step) + 1e-6) + 1)) * step)
         return cut.truncate(offset=start, duration=self.max_seconds, preserve_id=True)
