@@ -87,6 +87,13 @@ def cosine(optimizer: Optimizer, warmup: int, total: int, end_factor: float = 0.
     return LambdaLR(optimizer, factor)
 
 
+def exponential(optimizer: Optimizer, every: int, factor: float = 0.999) -> LambdaLR:
+    """``factor`` times less after every so many updates: torch's ``ExponentialLR`` with ``every`` the updates of an epoch, as
+    HiFi-GAN is trained (Kong et al. 2020, https://arxiv.org/abs/2010.05646, section 3).
+    """
+    return LambdaLR(optimizer, lambda n: factor ** (n // every))
+
+
 def _check(warmup: int, total: int) -> None:
     if warmup > total:
         raise UserError(f"schedule: warmup={warmup} updates do not fit into total={total}; lower warmup or raise total")

@@ -65,6 +65,11 @@ def test_cosine() -> None:
     assert found == pytest.approx([0, 0.5, 1.0, quarter, 0.75, 0.5 + 0.25 * (1 - math.sqrt(0.5)), 0.5, 0.5])
 
 
+def test_exponential() -> None:
+    found = rates(partial(schedules.exponential, every=3, factor=0.5), 8, lr=2.0)
+    assert found == pytest.approx([2, 2, 2, 1, 1, 1, 0.5, 0.5])
+
+
 def test_a_restored_schedule_goes_on_where_it_was() -> None:
     make = partial(schedules.tri_stage, warmup=3, hold=2, decay=4)
     whole = rates(make, 9)
