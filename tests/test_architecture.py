@@ -37,6 +37,8 @@ DOORS = {
     "huggingface_hub": ("speechunits/nn/hf.py",),
     "k2": ("speechunits/nn/k2.py",),
     **dict.fromkeys(("kaldifst", "kaldi_decoder"), ("speechunits/decode/kaldi.py",)),
+    "pocketsphinx": ("speechunits/tasks/outside_judge.py",),
+    "onnxruntime": ("speechunits/metrics/mos.py",),
     "lhotse": ("speechunits/data/",),
     "omegaconf": ("speechunits/config.py",),
     "sentencepiece": ("speechunits/text/", "speechunits/units/"),
@@ -48,7 +50,10 @@ DOORS = {
     "sklearn": (),
 }
 # Optional or slow packages: imported inside the function that needs them.
-ONLY_WHEN_USED = ("k2", "kaldifst", "kaldi_decoder", "transformers", "huggingface_hub", "joblib", *TRACKERS)
+ONLY_WHEN_USED = (
+    *("k2", "kaldifst", "kaldi_decoder", "transformers", "huggingface_hub", "joblib", "pocketsphinx", "onnxruntime"),
+    *TRACKERS,
+)
 
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "misc", "manager"}
 

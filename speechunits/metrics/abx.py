@@ -11,7 +11,7 @@ import torch
 from speechunits.config import UserError
 from speechunits.metrics.abx_items import Segment, abx_items
 from speechunits.metrics.abx_score import abx
-from speechunits.metrics.utterance_rows import UtteranceRows
+from speechunits.metrics.utterance_rows import UtteranceRows, written_label
 from speechunits.seq import Seq, unpad
 
 
@@ -70,9 +70,10 @@ class Abx(UtteranceRows):
         for key, speaker, x, p in zip(ids, speakers, unpad(features), unpad(phones), strict=True):
             if x.is_floating_point() and not bool(x.isfinite().all()):
                 raise ValueError(f"{key}: {self.field!r} is not finite, so its distances mean nothing")
-            voice = torch.tensor(list(str(speaker).encode()), dtype=torch.uint8)
-            # a copy: a slice would keep the padded batch alive
-            self.put(key, x=x.clone() if x.is_floating_point() else x.int(), phones=p.int(), speaker=voice, clock=clock)
+            voice, copy = written_label(speaker), x.clone() if x.is_floating_point() else x.int()
+            self.put(
+                key, x=copy, phones=p.int(), speaker=voice, clock=clock
+            )  # a slice would keep the padded batch alive
 
     def compute(self) -> dict[str, float]:
         """The results over everything seen.

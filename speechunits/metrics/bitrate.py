@@ -39,7 +39,8 @@ def dsu_bitrate(tokens: Sequence[int], vocab: Sequence[int], seconds: float) -> 
 
 
 class Bitrate(UtteranceRows):
-    """``tokens_per_second``, ``bitrate`` in bits/s and ``dsu_bitrate`` on the challenge's scale, each also as ``_dedup``.
+    """``tokens_per_second``, ``bitrate`` in bits/s and ``dsu_bitrate`` on the challenge's scale, each also as ``_dedup``; and
+    ``bitrate_voice`` of all that a vocoder is given: units, how long they last, F0 and speaker.
 
     Reads ``outputs["units"]`` (B, T) or (B, T, K), ``batch["ids"]`` and, where units have lost their hop (merged units,
     subwords), ``batch["audio"]`` or ``batch["durations"]`` (B, T), the frames of each, for the seconds. Codebooks are coded
@@ -47,13 +48,23 @@ class Bitrate(UtteranceRows):
     for its length. With durations, ``bitrate_durations`` is what they would cost beside the tokens, coded apart from them.
     ``dsu_`` figures are means over utterances.
 
+    ``batch["pitch"]`` (B, T), the bin of F0 of each frame (unvoiced is one of them), gives ``bitrate_pitch``; ``speakers``
+    gives ``bitrate_speaker``, log2 of their number once in an utterance. With one of them, ``bitrate_voice`` is the sum of what
+    is there: units and durations or, without durations, units as ``_dedup`` and ``bitrate_runs``, the lengths of their runs.
+
     Args:
+        speakers: among how many one is chosen for each utterance.
         vocab: codes per codebook, (V_1, ..., V_K).
+
+    Raises:
+        ValueError: there is not even one speaker.
     """
 
-    def __init__(self, *, vocab: tuple[int, ...]) -> None:
+    def __init__(self, speakers: int | None = None, *, vocab: tuple[int, ...]) -> None:
         super().__init__()
-        self.vocab = vocab
+        if speakers is not None and speakers < 1:
+            raise ValueError(f"speakers: {speakers} is no number of voices to choose from; give 1 for one voice")
+        self.speakers, self.vocab = speakers, vocab
 
     def update(self, outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> None:
         """Take in one batch.
@@ -71,11 +82,12 @@ class Bitrate(UtteranceRows):
                 "bitrate needs seconds and these units have no hop; add the field 'audio' or 'durations' to the batch"
             )
         frames = (clock.data * clock.valid).sum(1) if clock is lasting else clock.lengths
-        kept = [{} for _ in units] if lasting is None else [{"durations": row} for row in unpad(lasting)]
-        for key, x, n, more in zip(self.need(batch, "ids"), units, frames.tolist(), kept, strict=True):
+        more = {name: unpad(batch[name]) for name in ("durations", "pitch") if name in batch}
+        kept = [{name: rows[i] for name, rows in more.items()} for i in range(len(units))]
+        for key, x, n, others in zip(self.need(batch, "ids"), units, frames.tolist(), kept, strict=True):
             if not len(x) or not n:
                 raise UserError(f"{key}: no units, so there is no bitrate; leave utterances this short out")
-            self.put(key, units=x.int(), seconds=torch.tensor(float(n * clock.hop), dtype=torch.float64), **more)
+            self.put(key, units=x.int(), seconds=torch.tensor(float(n * clock.hop), dtype=torch.float64), **others)
 
     def compute(self) -> dict[str, float]:
         """The results over everything seen.
@@ -97,6 +109,19 @@ class Bitrate(UtteranceRows):
             out["tokens_per_second" + suffix] = sum(map(len, streams)) / sum(seconds)
             out["bitrate" + suffix] = sum(entropy_bitrate(x, sum(seconds)) for x in streams)
             out["dsu_bitrate" + suffix] = sum(each) / len(each)
-        if all("durations" in r for r in rows):
-            out["bitrate_durations"] = entropy_bitrate(torch.cat([r["durations"] for r in rows]), sum(seconds))
+        for name in ("durations", "pitch"):
+            if all(name in r for r in rows):
+                out[f"bitrate_{name}"] = entropy_bitrate(torch.cat([r[name] for r in rows]), sum(seconds))
+        if self.speakers is not None:
+            out["bitrate_speaker"] = len(rows) * math.log2(self.speakers) / sum(seconds)
+        if "bitrate_pitch" in out or "bitrate_speaker" in out:
+            out |= self._voice(out, whole, sum(seconds))
         return out
+
+    def _voice(self, costs: Mapping[str, float], units: list[list[Tensor]], seconds: float) -> dict[str, float]:
+        more = sum(costs.get(name, 0.0) for name in ("bitrate_pitch", "bitrate_speaker"))
+        if "bitrate_durations" in costs:
+            return {"bitrate_voice": costs["bitrate"] + costs["bitrate_durations"] + more}
+        counted = [[torch.unique_consecutive(x, return_counts=True)[1] for x in streams] for streams in units]
+        runs = sum(entropy_bitrate(torch.cat(stream), seconds) for stream in zip(*counted, strict=True))
+        return {"bitrate_runs": runs, "bitrate_voice": costs["bitrate_dedup"] + runs + more}

@@ -1,7 +1,8 @@
-"""Dynamic time warping of many pairs at once, normalised by the length of the path."""
+"""Dynamic time warping: the mean distance along the path, of many pairs at once; and the path itself, of one pair."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,3 +44,35 @@ def dtw(frames: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
         end = cols[done] - 1
         out[done] = cost[end, done] / steps[end, done]
     return out
+
+
+def warp(frames: Tensor) -> tuple[Tensor, Tensor]:
+    """The path of one pair along which ``dtw`` takes its mean: rows (L,) and columns (L,), int64, from (0, 0) on.
+
+    Goes along anti-diagonals, whose cells wait for nothing but the two before, so that long pairs take N + M steps.
+
+    Args:
+        frames: (N, M) frame distances, N and M at least 1.
+    """
+    n, m = frames.shape
+    cells = frames.double().numpy().ravel()
+    moves = np.empty((n + m - 1, n), np.int8)  # of anti-diagonal d in row i: 0 diagonal, 1 from the left, 2 from above
+    before, last = np.full(n + 1, np.inf), np.full(n + 1, np.inf)  # cost of the two before, row i at i + 1
+    before[0] = 0
+    for d in range(n + m - 1):
+        low, high = max(0, d - m + 1), min(n, d + 1)
+        diagonal, left, above = before[low:high], last[low + 1 : high + 1], last[low:high]
+        sideways = np.minimum(left, above)
+        moves[d, low:high] = np.where(diagonal <= sideways, 0, np.where(left <= above, 1, 2))
+        cost = np.full(n + 1, np.inf)
+        rows = np.arange(low, high)
+        cost[low + 1 : high + 1] = cells[rows * m + d - rows] + np.minimum(diagonal, sideways)
+        before, last = last, cost
+    i, j = n - 1, m - 1
+    path = [(i, j)]
+    while i or j:
+        move = moves[i + j, i]
+        i, j = i - (move != 1), j - (move != 2)
+        path.append((i, j))
+    rows, columns = torch.tensor(path[::-1]).unbind(1)
+    return rows, columns

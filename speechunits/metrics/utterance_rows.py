@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from speechunits.config import UserError
@@ -90,3 +91,13 @@ def by_stream(name: str, values: list[float]) -> dict[str, float]:
     if len(values) > 1:
         out |= {f"{name}_{k}": value for k, value in enumerate(values, 1)}
     return out
+
+
+def written_label(label: str) -> Tensor:
+    """Text in a state, which holds tensors alone."""
+    return torch.tensor(list(str(label).encode()), dtype=torch.uint8)
+
+
+def read_label(label: Tensor) -> str:
+    """The text of ``written_label``."""
+    return bytes(label.tolist()).decode()

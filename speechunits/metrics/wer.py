@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from speechunits.errors import UserError
-from speechunits.metrics.bootstrap import percentiles, resampled
+from speechunits.metrics.bootstrap import ratio_intervals
 from speechunits.metrics.edit_distance import edit_counts
-from speechunits.metrics.utterance_rows import UtteranceRows
+from speechunits.metrics.utterance_rows import UtteranceRows, read_label, written_label
 
 # Han and kana, which are written without spaces: each character counts as a word (the mixed error rate of Chinese ASR)
 UNSPACED = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -62,7 +62,7 @@ class WER(UtteranceRows):
         if self.symbols == "words":
             rows["characters"] = _counts(*[list(map(self.spelled, side, about["language"])) for side in sides])
         for i, key in enumerate(ids):
-            labels = {name: _written(found[i]) for name, found in about.items() if found[i]}
+            labels = {name: written_label(found[i]) for name, found in about.items() if found[i]}
             self.put(key, **{name: row[i] for name, row in rows.items()}, **labels)
 
     def compute(self) -> dict[str, float]:
@@ -80,7 +80,7 @@ class WER(UtteranceRows):
             return {}
         groups: dict[str, list[dict[str, Tensor]]] = {}
         for row in rows:
-            groups.setdefault(_read(row[label]), []).append(row)
+            groups.setdefault(read_label(row[label]), []).append(row)
         return {name: {"utterances": len(group), **_figures(group)} for name, group in sorted(groups.items())}
 
     def intervals(
@@ -106,12 +106,9 @@ class WER(UtteranceRows):
             raise UserError(
                 "intervals over speakers need the speaker of every utterance; name them, or take utterances"
             )
-        groups = [_read(row["speaker"]) for row in rows] if over == "speakers" else range(len(rows))
-        parts = _parts(rows)
-        table = torch.stack([x for pair in parts.values() for x in pair], 1).double().numpy()
-        sums = resampled(table, np.array(groups), draws, seed)
-        ratios = 100 * sums[:, ::2] / np.where(sums[:, 1::2] > 0, sums[:, 1::2], nan)
-        return {name: percentiles(ratios[:, i], level) for i, name in enumerate(parts)}
+        groups = [read_label(row["speaker"]) for row in rows] if over == "speakers" else range(len(rows))
+        parts = {name: (100 * part, whole) for name, (part, whole) in _parts(rows).items()}
+        return ratio_intervals(parts, np.array(groups), draws, level, seed)
 
     @property
     def empty(self) -> list[str]:
@@ -138,15 +135,6 @@ def _figures(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
 
 def _percent(part: int, whole: int) -> float:
     return 100 * part / whole if whole else nan
-
-
-def _written(label: str) -> Tensor:
-    """Text in a state, which holds tensors alone."""
-    return torch.tensor(list(str(label).encode()), dtype=torch.uint8)
-
-
-def _read(label: Tensor) -> str:
-    return bytes(label.tolist()).decode()
 
 
 def _counts(left: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -> Tensor:

@@ -79,3 +79,25 @@ def test_merged_units_and_subwords_with_their_durations() -> None:
     joined = Bitrate(vocab=(9,))
     joined.load(merge([made.state()]))
     assert joined.compute() == found
+
+
+def test_what_a_voice_is_given() -> None:
+    """6 frames of 2 runs: 1 bit for each of them, for its length and for its share of F0; one of 8 speakers."""
+    frames, pitch = torch.tensor([3, 3, 3, 3, 1, 1]), torch.tensor([0, 0, 0, 5, 5, 5])
+    measure = Bitrate(speakers=8, vocab=(9,))
+    measure.update({"units": pad([frames], HOP)}, {"ids": ["a"], "pitch": pad([pitch], HOP)})
+    found, seconds = measure.compute(), 6 / 50
+    assert found["bitrate_dedup"] == found["bitrate_runs"] == pytest.approx(2 / seconds)
+    assert found["bitrate_pitch"] == pytest.approx(6 / seconds) and found["bitrate_speaker"] == pytest.approx(
+        3 / seconds
+    )
+    assert found["bitrate_voice"] == pytest.approx((2 + 2 + 6 + 3) / seconds)
+    joined = Bitrate(speakers=8, vocab=(9,))
+    joined.load(merge([measure.state()]))
+    assert joined.compute() == found
+    merged = Bitrate(speakers=1, vocab=(9,))
+    batch = {"ids": ["a"], "durations": pad([torch.tensor([4, 2])], HOP)}
+    merged.update({"units": pad([torch.tensor([3, 1])], None)}, batch)
+    assert merged.compute()["bitrate_voice"] == pytest.approx(4 / seconds) and merged.compute()["bitrate_speaker"] == 0
+    with pytest.raises(ValueError, match="0 is no number of voices"):
+        Bitrate(speakers=0, vocab=(9,))

@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from speechunits.metrics import bootstrap
 from speechunits.metrics.bootstrap import percentiles, resampled
 
 TABLE = np.array([[1.0, 10.0], [4.0, 5.0], [0.0, 8.0], [2.0, 2.0]])
@@ -30,6 +31,15 @@ def test_the_seed_decides() -> None:
     groups = np.arange(4)
     a, b, c = (resampled(TABLE, groups, 50, seed) for seed in (1, 1, 2))
     assert (a == b).all() and not (a == c).all()
+
+
+def test_drawing_several_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against one draw at a time, written out."""
+    generator = np.random.default_rng(3)
+    want = [TABLE[generator.integers(4, size=4)].sum(0) for _ in range(50)]
+    for at_once in (1, 7 * 4, 10**6):
+        monkeypatch.setattr(bootstrap, "AT_ONCE", at_once)
+        assert resampled(TABLE, np.arange(4), 50, 3).tolist() == [row.tolist() for row in want]
 
 
 def test_rows_of_a_group_stay_together() -> None:
