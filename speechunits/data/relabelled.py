@@ -39,11 +39,19 @@ def relabelled(cut: Cut, text: str, confidence: float) -> Cut:
     Raises:
         UserError: it is mixed of several.
     """
+    custom = {**(cut.custom or {}), "confidence": confidence}
+    return fastcopy(saying(cut, text, *voice(cut)), custom=custom)
+
+
+def saying(cut: Cut, text: str, speaker: str, language: str) -> Cut:
+    """The same cut with one supervision over all of it; "" = unknown.
+
+    Raises:
+        UserError: it is mixed of several.
+    """
     if not isinstance(cut, MonoCut | MultiCut):
         raise UserError(f"the cut {cut.id} is mixed of several recordings and cannot be given one text; leave it out")
-    speaker, language = voice(cut)
     recording = cut.recording_id if cut.has_recording else cut.id
     said = SupervisionSegment(cut.id, recording, 0.0, cut.duration, text=text)
     said.speaker, said.language = speaker or None, language or None
-    custom = {**(cut.custom or {}), "confidence": confidence}
-    return fastcopy(cut, supervisions=[said], custom=custom)
+    return fastcopy(cut, supervisions=[said])

@@ -31,6 +31,11 @@ def voice(cut: Cut) -> tuple[str, str]:
     return speaker, language
 
 
+def spoken_text(cut: Cut) -> str:
+    """The words of all supervisions, "" where there are none."""
+    return " ".join(s.text for s in sorted(cut.supervisions, key=lambda s: s.start) if s.text)
+
+
 def spoken(cut: Cut) -> list[tuple[str, float]]:
     """The words of the cut's alignments with their middles in seconds from its beginning; none where it has no alignments.
 

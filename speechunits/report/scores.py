@@ -13,6 +13,7 @@ from speechunits import store
 from speechunits.errors import some
 from speechunits.metrics.alignment import align, printed
 from speechunits.metrics.reading import Reading, batch_of
+from speechunits.metrics.utterance_ratios import UtteranceRatios
 from speechunits.metrics.wer import WER
 
 log = logging.getLogger(__name__)
@@ -49,11 +50,7 @@ def score(
         log.warning(
             "%s: %d of %d references are empty: %s", where, len(measure.empty), len(readings), some(measure.empty)
         )
-    intervals = measure.intervals(over)
-    rows = [
-        {**about, "utterances": len(readings), "metric": name, "value": value, **_bounds(intervals[name])}
-        for name, value in measure.compute().items()
-    ]
+    rows = rated(measure, about, over)
     stem = f"{out}/{about['system']}-{about['split']}"
     store.write_text(f"{stem}.jsonl", "".join(map(_line, readings)))
     store.write_text(f"{stem}.alignments.txt", "\n".join(_aligned(reading, measure) for reading in readings))
@@ -68,6 +65,17 @@ def score(
                 if metric != "utterances"
             ]
     return rows
+
+
+def rated(
+    measure: WER | UtteranceRatios, about: Mapping[str, Any], over: Literal["utterances", "speakers"] = "utterances"
+) -> list[dict[str, Any]]:
+    """A row for each result of a measure, with its confidence interval; see ``score``."""
+    intervals, utterances = measure.intervals(over), len(measure.rows())
+    return [
+        {**about, "utterances": utterances, "metric": name, "value": value, **_bounds(intervals[name])}
+        for name, value in measure.compute().items()
+    ]
 
 
 def _bounds(interval: tuple[float, float]) -> dict[str, float]:
