@@ -9,14 +9,14 @@ from lightning.pytorch import Trainer
 
 
 def go_back(trainer: Trainer, module: Any, saved: Mapping[str, Any]) -> None:
-    """Give ``module`` and its optimizer, schedule and loss scale the state ``saved``, exactly; every rank must call it.
+    """Give ``module`` and its optimizers, schedules and loss scales the state ``saved``, exactly; every rank must call it.
 
     The count of updates goes back too: it is the clock of schedules, teachers and codebooks. Random generators, the place in
     the data and the count of left-out updates go on.
 
     Args:
         trainer: in the middle of ``fit``.
-        module: a ``TrainModule``.
+        module: a ``WindowModule``.
         saved: what the strategy read from a checkpoint.
     """
     trainer.strategy.load_model_state_dict(saved, strict=True)
@@ -26,4 +26,4 @@ def go_back(trainer: Trainer, module: Any, saved: Mapping[str, Any]) -> None:
     precision = trainer.precision_plugin
     if (name := type(precision).__qualname__) in saved:
         precision.load_state_dict(saved[name])
-    module.step, module.rejected_in_a_row = saved["speechunits"]["step"], 0
+    module.go_back(saved)

@@ -14,7 +14,7 @@ from speechunits import ranks
 class WindowDDP(DDPStrategy):
     """Lightning's launcher, process group and checkpoint rules of DDP around an unwrapped model.
 
-    Parameters and buffers are copied from rank 0 at the start. Afterwards ``TrainModule`` sums gradients once a window
+    Parameters and buffers are copied from rank 0 at the start. Afterwards ``Descent`` sums gradients once a window
     (``gradients.sum_over_ranks``), so layer drop, unequal micro-batches and empty ones need no unused-parameter search.
     """
 

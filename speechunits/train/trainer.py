@@ -55,7 +55,7 @@ def build_trainer(
     loggers: Sequence[Logger] = (),
     callbacks: Sequence[Callback] = (),
 ) -> Trainer:
-    """A Trainer for ``TrainModule`` whose limits and intervals are completed updates (``module.step``).
+    """A Trainer for a ``WindowModule`` whose limits and intervals are completed updates (``module.step``).
 
     Args:
         max_steps: updates of the whole run.
@@ -128,7 +128,7 @@ def build_trainer(
         max_epochs=-1,
         check_val_every_n_epoch=None,
         val_check_interval=2**62,
-        log_every_n_steps=1,  # TrainModule.log_every decides
+        log_every_n_steps=1,  # WindowModule.log_every decides
         limit_val_batches=1.0 if validate_batches is None else validate_batches,
         num_sanity_val_steps=0,
         enable_progress_bar=False,

@@ -28,7 +28,7 @@ class Alarm(Callback):
         self._rows = 0
 
     def look(self, figures: Mapping[str, float], module: Any) -> str | None:
-        """What is wrong with the latest ``figures`` of a ``TrainModule``; None = nothing."""
+        """What is wrong with the latest ``figures`` of a ``WindowModule``; None = nothing."""
         raise NotImplementedError
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from speechunits.train.alarms.alarm import Alarm
+from speechunits.train.alarms.alarm import Alarm, training
 
 
 class LossScale(Alarm):
-    """The scale of an fp16 loss fell so low that gradients vanish.
+    """The scale of an fp16 loss, the lowest where there are several, fell so low that gradients vanish.
 
     A scale falls when updates are left out, and these give no row of figures: after each of them it is looked at, too.
 
@@ -36,13 +36,12 @@ class LossScale(Alarm):
     ) -> None:
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         module: Any = pl_module
-        scaler = getattr(trainer.precision_plugin, "scaler", None)
-        if module.rejected > self._left_out and scaler is not None:
-            wrong = self.look({"train/loss_scale": scaler.get_scale()}, module)
+        if module.rejected > self._left_out:
+            wrong = self.look(module.loss_scales(), module)
             if wrong is not None:
                 self.ring(trainer, module, wrong)
         self._left_out = module.rejected
 
     def look(self, figures: Mapping[str, float], module: Any) -> str | None:
-        scale = figures.get("train/loss_scale", self.limit)
+        scale = min(training(figures, "loss_scale").values(), default=self.limit)
         return f"the loss scale is {scale:g}, {module.rejected} updates were left out" if scale < self.limit else None

@@ -15,16 +15,16 @@ from speechunits.train.roll_back import go_back
 
 
 class NotFinite(Alarm):
-    """Loss or gradient is nan or infinite: ``TrainModule`` leaves such an update out, here it is counted and acted upon.
+    """Loss or gradient is nan or infinite: ``WindowModule`` leaves such an update out, here it is counted and acted upon.
 
     A left-out update changes nothing, so a row of them means that the present weights are beyond hope, as they were just before
     it. After ``after`` in a row the run goes back to the newest whole checkpoint that is older than the present state: model,
-    teacher, codebooks, optimizer, schedule, loss scale and the count of updates are those of the checkpoint, bit for bit and
+    teacher, codebooks, optimizers, schedules, loss scales and the count of updates are those of the checkpoint, bit for bit and
     on every rank; data and random generators go on, so that it meets other batches. Later checkpoints are deleted and that one
     is written again with the present position in the data: a run that is resumed takes the same road. It costs nothing while
     all is well, and reading and writing a checkpoint when it happens; up to ``checkpoint_every`` updates are lost.
 
-    fp16: updates left out while the loss scale is being lowered are no alarm (``TrainModule.rejected_in_a_row``).
+    fp16: updates left out while the loss scale is being lowered are no alarm (``WindowModule.rejected_in_a_row``).
 
     Args:
         after: so many left-out updates in a row.

@@ -17,7 +17,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from speechunits import ranks
 from speechunits.errors import UserError
-from speechunits.train.module import empty
+from speechunits.train.window import empty
 
 log = logging.getLogger(__name__)
 
