@@ -3,7 +3,8 @@
 Writes into ``out``: the resolved configuration, versions, log, figures (``metrics.csv``), ``checkpoints/`` and, at the
 end, what the model is for as artefacts (``encoder/``; of a recogniser ``recogniser/`` too). Run again after an
 interruption, it goes on where it stopped, bit for bit. ``init_from`` starts a new run from the weights of an encoder
-folder (new optimizer, schedule and data position).
+folder (new optimizer, schedule and data position). A model that trains a generator and a discriminator takes
+``discriminator_optimizer`` (and ``discriminator_schedule``) beside ``optimizer`` (and ``schedule``), which are its generator's.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from speechunits.encoder import SpeechEncoder
 from speechunits.errors import UserError
 from speechunits.metrics.measure import Measure
 from speechunits.part import ConfigError, Tree
-from speechunits.protocols import Finishes
+from speechunits.protocols import Adversarial, Finishes
 from speechunits.provenance import PACKAGES, write_provenance
 from speechunits.recipe import log_to, main
 from speechunits.stream import Stream
+from speechunits.train.adversarial_module import AdversarialModule
 from speechunits.train.callbacks.same_everywhere import SameEverywhere
 from speechunits.train.checkpoint import to_resume
 from speechunits.train.loggers import announce
 from speechunits.train.module import TrainModule
 from speechunits.train.random_state import seed_all
+from speechunits.train.window_module import WindowModule
 
 
 def start_from(encoder: SpeechEncoder, folder: str) -> str:
@@ -68,6 +71,23 @@ def made_from(learner: Any, streams: Mapping[str, Stream]) -> set[str]:
     return {name for name in names if name}
 
 
+def driver(learner: Any, makes: Mapping[str, Tree | None], **options: Any) -> WindowModule:
+    """What trains ``learner``, by its protocol; ``makes`` are its optimizers and schedules by key."""
+    given = {key: build(node, at=key) for key, node in makes.items() if node is not None}
+    name = type(learner).__name__
+    if not isinstance(learner, Adversarial):
+        if odd := [key for key in given if key.startswith("discriminator")]:
+            raise UserError(f"{odd[0]}: model {name} has no discriminator; drop {' and '.join(odd)}")
+        return TrainModule(learner, **given, **options)
+    if "discriminator_optimizer" not in given:
+        raise UserError(
+            f"discriminator_optimizer: model {name} has a discriminator to train; give it one, as optimizer"
+        )
+    if ("schedule" in given) != ("discriminator_schedule" in given):
+        raise UserError("schedule, discriminator_schedule: only one side has a schedule; give both or none")
+    return AdversarialModule(learner, **given, **options)
+
+
 def train(
     out: str,
     model: Tree,
@@ -75,6 +95,8 @@ def train(
     optimizer: Tree,
     trainer: Tree,
     schedule: Tree | None = None,
+    discriminator_optimizer: Tree | None = None,
+    discriminator_schedule: Tree | None = None,
     clip: float | None = None,
     loggers: Tree | None = None,
     measures: Tree | None = None,
@@ -97,14 +119,10 @@ def train(
         if getattr(learner, "teacher", None) is not None:
             learner.teacher.copy_student()
     vocab = getattr(learner, "vocab", None)
-    module = TrainModule(
-        learner,
-        build(optimizer, at="optimizer"),
-        None if schedule is None else build(schedule, at="schedule"),
-        clip,
-        {name: measure(name, node, vocab) for name, node in (measures or {}).items()},
-        log_every=log_every,
-    )
+    makes = {"optimizer": optimizer, "schedule": schedule}
+    makes |= {"discriminator_optimizer": discriminator_optimizer, "discriminator_schedule": discriminator_schedule}
+    judges = {name: measure(name, node, vocab) for name, node in (measures or {}).items()}
+    module = driver(learner, makes, clip=clip, measures=judges, log_every=log_every)
     trackers = [build(node, at=f"loggers.{name}", folder=out) for name, node in (loggers or {}).items()]
     versions = write_provenance(out, tree)
     announce(trackers, tree, versions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -26,6 +26,41 @@ class Trainable(Protocol):
 
     def terms(self, batch: Batch) -> dict[str, Term]:
         """One forward pass: named Terms, each ``den`` equal to that of ``counts``."""
+        ...
+
+
+@runtime_checkable
+class Adversarial(Protocol):
+    """A generator and the discriminator that judges it, each trained by an optimizer of its own.
+
+    Every parameter that wants a gradient belongs to one of the two. An update is the discriminator's step, then the
+    generator's against the discriminator that has moved, on the same window.
+    """
+
+    if TYPE_CHECKING:  # isinstance asks for the methods alone: from Python 3.12 on it finds no submodules
+        generator: nn.Module
+        discriminator: nn.Module
+
+    def counts(self, batch: Batch) -> dict[str, Tensor]:
+        """The ``den`` of every weighted Term of both sides, as of ``Trainable.counts``."""
+        ...
+
+    def generate(self, batch: Batch) -> Any:
+        """What the generator makes of the batch, with gradient. It may be asked twice for one batch, and must then give the
+        same: what it draws comes from ``batch["draws"]`` or from the global generators, which the loop puts back.
+        """
+        ...
+
+    def discriminator_terms(self, batch: Batch, made: Any) -> dict[str, Term]:
+        """Terms ``discriminator/...`` of what ``generate`` made, detached here. None with a weight: the discriminator rests."""
+        ...
+
+    def generator_terms(self, batch: Batch, made: Any) -> dict[str, Term]:
+        """Terms ``generator/...`` of what ``generate`` made; the discriminator's weights get no gradient."""
+        ...
+
+    def terms(self, batch: Batch) -> dict[str, Term]:
+        """What validation shows; the weighted ones make ``valid/loss``."""
         ...
 
 

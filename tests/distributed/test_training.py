@@ -26,10 +26,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     done = subprocess.run(
         [sys.executable, two_ranks.__file__, str(folder)],
         env={**clean, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=240, check=False,
+        capture_output=True, text=True, timeout=480, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
-    names = [*two_ranks.RUNS, *two_ranks.DISTURBED]
+    names = [*two_ranks.RUNS, "sharded_contest", *two_ranks.DISTURBED]
     return {name: [json.loads((folder / f"{name}-{r}.json").read_text()) for r in (0, 1)] for name in names}
 
 
@@ -40,16 +40,18 @@ def close(a: dict[str, Any], b: dict[str, Any]) -> None:
     assert b["figures"] == pytest.approx(a["figures"], rel=1e-12, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", ["exact", "empty", "poisoned", "rolled_back", "distilled", "recognised"])
+KNOWN = {
+    "exact": (9, 0), "distilled": (9, 0), "recognised": (9, 0), "empty": (2, 0), "poisoned": (2, 1), "rolled_back": (5, 3),
+    "contested": (9, 0), "contested_in_pairs": (5, 0), "contested_poisoned": (4, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(KNOWN))
 def test_two_ranks_take_the_steps_of_one(name: str, pair: dict[str, list[Any]], tmp_path: Path) -> None:
     one = two_ranks.outcome(two_ranks.RUNS[name](tmp_path))
     for rank in pair[name]:
         close(one, rank)
-    known = {
-        "exact": (9, 0), "distilled": (9, 0), "recognised": (9, 0), "empty": (2, 0), "poisoned": (2, 1), "rolled_back": (5, 3),
-    }  # fmt: skip
-    steps, rejected = known[name]
-    assert (one["step"], one["rejected"]) == (steps, rejected)
+    assert (one["step"], one["rejected"]) == KNOWN[name]
 
 
 @pytest.mark.parametrize("name", list(two_ranks.RUNS))
@@ -60,6 +62,12 @@ def test_ranks_end_alike_bit_for_bit(name: str, pair: dict[str, list[Any]]) -> N
 
 def test_two_ranks_resume_bit_for_bit(pair: dict[str, list[Any]]) -> None:
     assert pair["resumed"] == pair["whole"]
+    assert pair["contested_resumed"] == pair["contested_whole"]
+
+
+def test_a_generator_and_a_discriminator_are_not_sharded(pair: dict[str, list[Any]]) -> None:
+    for said in pair["sharded_contest"]:
+        assert said.startswith("trainer.strategy=fsdp: a generator and a discriminator are not trained on shards")
 
 
 def test_a_signal_to_one_rank_stops_both(pair: dict[str, list[Any]]) -> None:

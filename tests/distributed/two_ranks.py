@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from speechunits.errors import UserError
 from speechunits.metrics.wer import WER
 from speechunits.train.module import TrainModule
+from tests.train import contest
 from tests.train.distilled import exact as exact_distilled
 from tests.train.recognised import exact as exact_recognised
 from tests.train.test_validation import Largest
@@ -102,6 +103,27 @@ def recognised(folder: Path, **trainer: Any) -> TrainModule:
     return train(folder, 9, data, partial(exact_recognised, freeze_updates=4), options=options, **trainer)  # type: ignore[arg-type]
 
 
+def contested(folder: Path, **trainer: Any) -> TrainModule:
+    """A generator and a discriminator; with two ranks what was made is made again on each, as with one."""
+    data = TinyData(accumulate=4 // trainer.get("devices", 1), dtype=torch.float64, valid=3)
+    options = {"clip": 0.4, "measures": {"top": Largest()}}
+    return contest.train(folder, 9, data, contest.exact, options=options, **trainer)  # type: ignore[no-any-return]
+
+
+def contested_in_pairs(folder: Path, **trainer: Any) -> TrainModule:
+    """Kept where a rank has one micro-batch, made again where one process has both; sometimes a rank has none."""
+    windows = [[[double_batch(2 * i)], [double_batch(2 * i + 1)]] for i in range(5)]
+    windows[1][0], windows[3][1] = [None], [{"ids": []}]
+    return contest.train(folder, 5, ByRank(windows), contest.exact, **trainer)  # type: ignore[no-any-return]
+
+
+def contested_poisoned(folder: Path, **trainer: Any) -> TrainModule:
+    """One rank's data are bad for both sides, then for the generator alone: no rank keeps a half."""
+    windows = [[[double_batch(2 * i)], [double_batch(2 * i + 1, poison=i == 1)]] for i in range(6)]
+    windows[3][1][0]["spoil"] = torch.nan
+    return contest.train(folder, 4, ByRank(windows), contest.exact, **trainer)  # type: ignore[no-any-return]
+
+
 NOISY = partial(Tiny, dropout=0.4, skip=0.5)
 
 
@@ -113,6 +135,20 @@ def resumed(folder: Path, **trainer: Any) -> TrainModule:
     settings: dict[str, Any] = {"checkpoint_every": 3, "keep_last": None, "validate_every": 2, **trainer}
     train(folder, 3, TinyData(), NOISY, **settings)
     return train(folder, 6, TinyData(), NOISY, resume=folder / "checkpoints" / "step-000000003.ckpt", **settings)
+
+
+def contested_whole(folder: Path, **trainer: Any) -> TrainModule:
+    model = partial(contest.contest, dropout=0.4)
+    settings: dict[str, Any] = {"checkpoint_every": 3, "keep_last": None, "validate_every": 2, **trainer}
+    return contest.train(folder, 6, TinyData(), model, **settings)  # type: ignore[no-any-return]
+
+
+def contested_resumed(folder: Path, **trainer: Any) -> TrainModule:
+    model = partial(contest.contest, dropout=0.4)
+    settings: dict[str, Any] = {"checkpoint_every": 3, "keep_last": None, "validate_every": 2, **trainer}
+    contest.train(folder, 3, TinyData(), model, **settings)
+    resume = folder / "checkpoints" / "step-000000003.ckpt"
+    return contest.train(folder, 6, TinyData(), model, resume=resume, **settings)  # type: ignore[no-any-return]
 
 
 def killed(folder: Path, **trainer: Any) -> TrainModule:
@@ -164,8 +200,19 @@ def stopped(folder: Path, how: Callable[[TrainModule], Any]) -> str:
     raise AssertionError("nobody noticed")
 
 
+def sharded_contest(folder: Path) -> str:
+    """What says that a generator and a discriminator are not sharded."""
+    try:
+        contest.train(folder, 3, TinyData(), devices=2, strategy="fsdp")
+    except UserError as error:
+        return str(error)
+    raise AssertionError("nobody minded")
+
+
+CONTESTED = (contested, contested_in_pairs, contested_poisoned, contested_whole, contested_resumed)
 RUNS = {
-    run.__name__: run for run in (exact, empty, poisoned, rolled_back, distilled, recognised, whole, resumed, killed)
+    run.__name__: run
+    for run in (exact, empty, poisoned, rolled_back, distilled, recognised, *CONTESTED, whole, resumed, killed)
 }
 DISTURBED = {how.__name__: how for how in (one_bit, one_update, one_window, no_checkpoints)}
 SLOW = ("train/audio_seconds_per_second", "train/loader_wait", "system/")
@@ -184,6 +231,8 @@ if __name__ == "__main__":
         place = Path(sys.argv[1]) / name
         module = run(place, devices=2)
         (Path(sys.argv[1]) / f"{name}-{module.global_rank}.json").write_text(json.dumps(outcome(module)))
+    said = sharded_contest(Path(sys.argv[1]) / "sharded_contest")
+    (Path(sys.argv[1]) / f"sharded_contest-{os.environ.get('LOCAL_RANK', 0)}.json").write_text(json.dumps(said))
     for name, how in DISTURBED.items():
         said = stopped(Path(sys.argv[1]) / name, how)
         (Path(sys.argv[1]) / f"{name}-{os.environ.get('LOCAL_RANK', 0)}.json").write_text(json.dumps(said))

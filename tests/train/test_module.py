@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,14 @@ def one(batches: list[Any]) -> Any:
     return {"audio": pad([x for b in batches for x in unpad(b["audio"])], HOP), "draws": draws(ids), "ids": ids}
 
 
-def fit(windows: list[Any], model: nn.Module, trainer: dict[str, Any] | None = None, **options: Any) -> TrainModule:
-    module = TrainModule(model, **{"optimizer": SGD, "log_every": 1, **options})
+def fit(
+    windows: list[Any],
+    model: nn.Module,
+    trainer: dict[str, Any] | None = None,
+    drive: Callable[..., Any] = TrainModule,
+    **options: Any,
+) -> TrainModule:
+    module: TrainModule = drive(model, **{"optimizer": SGD, "log_every": 1, **options})
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
     settings = {"accelerator": "cpu", "max_epochs": 1, "logger": False, **quiet, **(trainer or {})}
     lightning.Trainer(**settings).fit(module, datamodule=Fixed(windows))

@@ -165,13 +165,14 @@ def train(
     resume: Path | None = None,
     callbacks: Sequence[lightning.Callback] = (),
     options: dict[str, Any] | None = None,
+    drive: Callable[..., Any] = TrainModule,
     **trainer: Any,
 ) -> TrainModule:
-    """One real run; ``options`` go to TrainModule, the rest to ``build_trainer``."""
+    """One real run; ``options`` go to ``drive``, the rest to ``build_trainer``."""
     lightning.seed_everything(3, verbose=False)
     settings: dict[str, Any] = {"optimizer": partial(adamw, lr=1e-2), "log_every": 1, **(options or {})}
     settings.setdefault("schedule", partial(polynomial_decay, warmup=2, total=20))
-    module = TrainModule(model(), **settings)
+    module: TrainModule = drive(model(), **settings)
     trainer = {"accelerator": "cpu", "validate_every": 1000, "checkpoint_every": 1000, **trainer}
     runner = build_trainer(steps, folder=folder, loggers=[csv(folder=folder)], callbacks=callbacks, **trainer)
     runner.fit(module, datamodule=data or TinyData(), ckpt_path=resume)
