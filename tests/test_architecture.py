@@ -40,6 +40,7 @@ DOORS = {
     "pocketsphinx": ("speechunits/tasks/outside_judge.py",),
     "onnxruntime": ("speechunits/metrics/mos.py",),
     "lhotse": ("speechunits/data/",),
+    "pyworld": ("speechunits/frontends/pitch_world.py",),
     "omegaconf": ("speechunits/config.py",),
     "sentencepiece": ("speechunits/text/", "speechunits/units/"),
     "argparse": ("speechunits/cli.py", "speechunits/commands/", "recipes/"),
@@ -51,7 +52,7 @@ DOORS = {
 }
 # Optional or slow packages: imported inside the function that needs them.
 ONLY_WHEN_USED = (
-    *("k2", "kaldifst", "kaldi_decoder", "transformers", "huggingface_hub", "joblib", "pocketsphinx", "onnxruntime"),
+    *("k2", "kaldifst", "kaldi_decoder", "transformers", "huggingface_hub", "joblib", "pocketsphinx", "onnxruntime", "pyworld"),
     *TRACKERS,
 )
 
