@@ -49,6 +49,7 @@ DOORS = {
     "pickle": ("speechunits/exchange/inert_pickle.py",),
     "joblib": ("speechunits/exchange/centroids.py",),
     "sklearn": (),
+    "espeakng_loader": ("speechunits/text/espeak_phones.py", "speechunits/data/demo/espeak.py"),
 }
 # Optional or slow packages: imported inside the function that needs them.
 ONLY_WHEN_USED = (
