@@ -1,7 +1,8 @@
 """``speechunits``: use finished models.
 
-``encode`` audio to units, ``decode`` units to audio, ``resynthesize`` audio, ``transcribe`` it to text, ``info`` about an
-artefact, ``import`` and ``export`` models of others, ``run`` a recipe. Each is a module of ``speechunits.commands``.
+``encode`` audio to units, ``decode`` units to audio, ``resynthesize`` audio, ``synthesize`` text, ``transcribe`` audio to text,
+``info`` about an artefact, ``import`` and ``export`` models of others, ``run`` a recipe. Each is a module of
+``speechunits.commands``.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import argparse
 
 from speechunits import __version__
-from speechunits.commands import decode, encode, exchange, info, resynthesize, run, transcribe
+from speechunits.commands import decode, encode, exchange, info, resynthesize, run, synthesize, transcribe
 from speechunits.recipe import exit_codes
 
-COMMANDS = (encode, decode, resynthesize, transcribe, info, exchange, run)  # in the order of the help
+COMMANDS = (encode, decode, resynthesize, synthesize, transcribe, info, exchange, run)  # in the order of the help
 
 
 def parser() -> argparse.ArgumentParser:

@@ -53,7 +53,17 @@ DOORS = {
 }
 # Optional or slow packages: imported inside the function that needs them.
 ONLY_WHEN_USED = (
-    *("k2", "kaldifst", "kaldi_decoder", "transformers", "huggingface_hub", "joblib", "pocketsphinx", "onnxruntime", "pyworld"),
+    *(
+        "k2",
+        "kaldifst",
+        "kaldi_decoder",
+        "transformers",
+        "huggingface_hub",
+        "joblib",
+        "pocketsphinx",
+        "onnxruntime",
+        "pyworld",
+    ),
     *TRACKERS,
 )
 

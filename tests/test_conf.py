@@ -18,9 +18,7 @@ from speechunits.stream import Stream
 from speechunits.term import loss
 
 ROOT = Path(__file__).resolve().parents[1]
-MODELS = {
-    path.stem: load(f"system/{path.name}")["model"] for path in sorted((conf_root() / "system").glob("*.yaml"))
-}
+MODELS = {path.stem: load(f"system/{path.name}")["model"] for path in sorted((conf_root() / "system").glob("*.yaml"))}
 ENCODERS = [name for name, model in MODELS.items() if model["_target_"].endswith(".SSLModel")]
 VOCODERS = [name for name, model in MODELS.items() if "vocoder" in model]
 VOCAB = 5

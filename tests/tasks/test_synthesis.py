@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.tasks.voiced import DURATIONS, voiced
 
 from speechunits.config import build
 from speechunits.errors import UserError
@@ -16,6 +15,7 @@ from speechunits.tasks.synthesis import Synthesis
 from speechunits.tasks.unit_vocoder import UnitVocoder
 from speechunits.tasks.vocoding import Vocoding
 from tests.tasks.alphabet import BLOCKS, HEADS, HOP, SEARCHES, STREAMS, VOCAB, batch, make, speaker_table, units_of
+from tests.tasks.voiced import DURATIONS, voiced
 
 
 def vocoder(fingerprint: str = "abc", **more: Any) -> UnitVocoder:
