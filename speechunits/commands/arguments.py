@@ -25,7 +25,7 @@ def places(folder: str, files: Sequence[str], ending: str) -> list[Path]:
     """Where what is made of each of ``files`` goes: its name with another ending, in ``folder``; asked before hours of work.
 
     Raises:
-        UserError: two of them have one name, or the folder cannot be written.
+        UserError: two of them have one name, or one would be written over, or the folder cannot be written.
     """
     found = [Path(folder) / f"{Path(file).stem}.{ending}" for file in files]
     if len(set(found)) < len(found):
@@ -33,7 +33,10 @@ def places(folder: str, files: Sequence[str], ending: str) -> list[Path]:
         raise UserError(
             f"{twice}: two of the files have one name, so they would be written to one place; take them apart"
         )
+    sources = {Path(file).resolve() for file in files}
     for place in found:
+        if place.resolve() in sources:
+            raise UserError(f"{place}: is one of the files that are read; choose another folder")
         store.check_place(place)
     return found
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from speechunits.seq import Seq
 
 MOST = 256  # frames on each side that are looked at
-PLACES = 4
+PLACES = 2
 
 
 def reach(generator: Callable[[Seq], Seq], frames: Tensor, hop: object) -> int | None:

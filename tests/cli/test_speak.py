@@ -148,6 +148,10 @@ def test_audio_is_said_again(speechunits: Any, tokenizer: Path, vocoder: Path, t
     for name in ("a.wav", "c.flac"):
         wanted = expected(vocoder, tokenizer, tmp_path / name, speaker="ada")
         assert np.array_equal(heard(tmp_path / "out" / f"{name[0]}.wav"), wanted)
+    before = files[0].read_bytes()
+    code, _, error = speechunits("resynthesize", vocoder, files[0], *how[:2], "-o", tmp_path, "--speaker", "ada")
+    assert code == 2 and "a.wav: is one of the files that are read; choose another folder" in error
+    assert files[0].read_bytes() == before
     code, _, error = speechunits("resynthesize", vocoder, files[0], "-o", tmp_path / "out", "--speaker", "ada")
     assert code == 2 and f"units of the tokenizer {store.read_meta(tokenizer)['fingerprint']}; give its folder" in error
 
