@@ -9,6 +9,8 @@ over ``resample``, of each of ``made`` and, where they need no pair, of ``origin
 * with ``speaker_encoder`` (its folder) similarities, the nearest speaker of ``enrolment`` (default: the originals), EER;
 * of each of ``judges``, recognisers of ours as in the recipe recognise, and of pocketsphinx, with ``outside={}`` or
   ``outside={words: [...]}`` (``tasks.outside_judge``), error rates with the files of the recipe recognise in ``out/JUDGE``;
+* of ``units``, the manifests of stored units from which a system spoke, bits per second (``bitrate_voice``: units, how long
+  they last, and one of the speakers of what was made);
 * of ``measures``, by name, whatever reads ``outputs["audio"]`` and has intervals (``conf/measures/dnsmos.yaml``).
 
 ``made_by`` lists the vocoders, tokenizers, encoders and unit manifests that were used. A judge that has one of them, or a
@@ -44,6 +46,7 @@ from speechunits.seq import Seq
 from speechunits.tasks.independence import check_independent
 from speechunits.tasks.judgement import Judgement
 from speechunits.tasks.recognition import Recognition, System, read_system
+from speechunits.tasks.stored_bitrate import stored_bitrate
 
 OUTSIDE = "speechunits.tasks.outside_judge.OutsideJudge"
 
@@ -60,6 +63,7 @@ def judge(
     prosody: Tree | None = None,
     speaker_encoder: str | None = None,
     enrolment: str | None = None,
+    units: dict[str, str] | None = None,
     measures: Tree | None = None,
     made_by: Sequence[str] = (),
     accept_dependent: bool = False,
@@ -75,6 +79,8 @@ def judge(
     place = usable_device(device)
     if "original" in made:
         raise UserError("made.original: so the recordings themselves are called; give this system another name")
+    if strange := sorted((units or {}).keys() - made.keys()):
+        raise UserError(f"units.{strange[0]}: nothing of that name was made; it is one of {', '.join(made)}")
     spell = None if normaliser is None else build(normaliser, at="normaliser")
     said = None if transcripts is None else read_transcripts(transcripts, ("said", "text"))
     readers: dict[str, Callable[[Cuts], list[Reading]]] = {}
@@ -109,6 +115,8 @@ def judge(
             if ids:
                 log.warning("%s: %d of %d utterances are %s: %s", name, len(ids), len(cuts), kind, some(ids))
         rows += [row for measure in measured.values() for row in rated(measure, about, resample)]
+        if name in (units or {}):
+            figures |= stored_bitrate(units[name], len({pair.speaker for pair in pairs[name]}))
         rows += [{**about, "utterances": len(cuts), "metric": k, "value": v} for k, v in figures.items()]
         write_cuts(manifest := f"{out}/cuts/{name}.jsonl.gz", cuts)
         for reader, read in readers.items():

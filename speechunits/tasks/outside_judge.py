@@ -25,19 +25,24 @@ class OutsideJudge:
     Args:
         words: if given, nothing but these words is heard, each as likely as another, in any order and number, and no language
             model: for digits and other small vocabularies, which the model's own language never saw.
+        single: of these words, one in each utterance.
 
     Raises:
         UserError: pocketsphinx is not installed, or a word is not in its dictionary.
+        ValueError: ``single`` without words.
     """
 
-    def __init__(self, words: Sequence[str] = ()) -> None:
+    def __init__(self, words: Sequence[str] = (), single: bool = False) -> None:
+        if single and not words:
+            raise ValueError("single: one of which words? give words as well")
         self.decoder = _decoder(**({"lm": None} if words else {}))
         if not words:
             return
         spelled = sorted({word.lower() for word in words})
         if strange := [word for word in spelled if self.decoder.lookup_word(word) is None]:
             raise UserError(f"words: pocketsphinx has no pronunciation of {some(strange)}; leave them out")
-        self.decoder.add_jsgf_string("words", f"#JSGF V1.0; grammar words; public <said> = ( {' | '.join(spelled)} )+;")
+        said = f"( {' | '.join(spelled)} ){'' if single else '+'}"
+        self.decoder.add_jsgf_string("words", f"#JSGF V1.0; grammar words; public <said> = {said};")
         self.decoder.activate_search("words")
 
     def __call__(self, wave: Tensor) -> str:

@@ -26,14 +26,14 @@ def test_it_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @needed
 def test_digits_of_real_speakers(corpora: Path) -> None:
-    """Of ten digits by chance one in ten; with nothing but digits to choose from it gets most of them."""
+    """Of ten digits by chance one in ten; with nothing but one of them to choose it gets most, although they are at 8 kHz."""
     digits = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-    judge, right = OutsideJudge(digits), []
+    judge, right = OutsideJudge(digits, single=True), []
     for path in sorted((corpora / "fsdd" / "recordings").glob("*_0.wav"))[::2]:
         found = judge(read_audio(path).data[0])
-        assert set(found.split()) <= set(digits)
+        assert found in digits or not found
         right.append(found == digits[int(path.stem[0])])
-    assert len(right) == 30 and sum(right) > 15
+    assert len(right) == 30 and sum(right) > 18
 
 
 @needed
@@ -48,6 +48,8 @@ def test_what_it_hears_depends_on_nothing_but_the_audio() -> None:
 
 @needed
 def test_words_that_it_does_not_know() -> None:
+    with pytest.raises(ValueError, match="single: one of which words"):
+        OutsideJudge(single=True)
     with pytest.raises(UserError, match="words: pocketsphinx has no pronunciation of xyzzy"):
         OutsideJudge(["yes", "xyzzy"])
 
