@@ -38,7 +38,7 @@ def synthesize(args: argparse.Namespace) -> None:
     if search:
         model.replace_search(build(search, at="model.search"))
     say = Synthesis(model, load_vocoding(args.vocoder, device))
-    audio = say(text, **_voice(args, device), seed=args.seed, speed=args.speed, language=args.language)
+    audio = say(text, args.seed, args.speed, args.language, **_voice(args, device))
     write_audio(args.out, audio, say.rate)
 
 
@@ -47,7 +47,7 @@ def _voice(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     if args.speaker_encoder is None:
         if args.speaker is not None and Path(args.speaker).is_file():
             raise UserError(f"--speaker {args.speaker}: a recording is heard by a --speaker-encoder; give its folder")
-        return {"speaker": args.speaker}
+        return {} if args.speaker is None else {"speaker": args.speaker}
     if args.speaker is None:
         raise UserError("--speaker-encoder hears a recording; give one as --speaker")
     from speechunits.data.read_audio import read_audio

@@ -23,7 +23,7 @@ class SequenceToUnits(nn.Module):
     arXiv:2005.05525), speech to units with an input that hears (Lee et al. 2022, arXiv:2107.05604, section 3.2). A head writes
     symbol by symbol (``AttentionDecoder``) or all frames at once (``ParallelDecoder``).
 
-    Reads what input and conditions read, ``batch[field]``, (B, T) units of one codebook, and ``batch["draws"]``. How many units
+    Reads what input and conditions read, ``batch[field]``, (B, T) or (B, T, 1) units, and ``batch["draws"]``. How many units
     are written for a frame of the input is learned on the way and bounds the search (``LengthRange``).
 
     Args:
@@ -91,18 +91,23 @@ class SequenceToUnits(nn.Module):
         beside = [part(batch, heard) for part in self.conditions.values()]
         return heard.with_data(self.join(torch.cat([heard.data, *beside], -1)))  # type: ignore[no-any-return]
 
+    def _units(self, batch: Batch) -> Seq:
+        """(B, T), also where they are stored as (B, T, 1)."""
+        units: Seq = batch[self.field]
+        return units.with_data(units.data.reshape(units.data.shape[:2]))
+
     def counts(self, batch: Batch) -> dict[str, Tensor]:
         """The ``den`` of every weighted term, from lengths alone (see ``protocols.Trainable``)."""
-        counts = self.head.counts(self.input.lengths(batch), batch[self.field])
+        counts = self.head.counts(self.input.lengths(batch), self._units(batch))
         return {f"{self.field}/{name}": count for name, count in counts.items()}
 
     def possible(self, batch: Batch) -> dict[str, Tensor]:
         """(B,) bool: whether the head can write these units; from lengths."""
-        return {self.field: self.head.possible(self.input.lengths(batch), batch[self.field])}
+        return {self.field: self.head.possible(self.input.lengths(batch), self._units(batch))}
 
     def terms(self, batch: Batch) -> dict[str, Term]:
         """One forward pass (see ``protocols.Trainable``)."""
-        heard, units = self.hear(batch), batch[self.field]
+        heard, units = self.hear(batch), self._units(batch)
         if self.training:
             self.range.gather(heard.lengths, units)
         return {f"{self.field}/{name}": term for name, term in self.head(heard, units).items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -56,71 +57,65 @@ class Synthesis:
 
     @torch.inference_mode()
     def __call__(
-        self,
-        text: str,
-        speaker: str | None = None,
-        voice: Tensor | None = None,
-        seed: int = 0,
-        speed: float = 1.0,
-        language: str | None = None,
+        self, text: str, seed: int = 0, speed: float = 1.0, language: str | None = None, **told: str | Tensor
     ) -> Tensor:
         """``text`` -> waveform (S,) on the CPU. Sentences whose units are unusually few or many are named in the log.
 
         Args:
-            speaker: by name, for the model, the vocoder or both.
-            voice: vector (D,) of a speaker encoder, likewise.
             seed: of a search that draws.
             speed: 1 = as the models speak.
             language: of the text, for the normaliser.
+            told: how to speak, for the model, the vocoder or both: ``speaker="ada"``, ``voice=`` a vector (D,) of a speaker
+                encoder.
 
         Raises:
-            UserError: there is nothing to say, a symbol or a speaker is unknown, wanted or given in vain, or the vocoder is one
+            UserError: there is nothing to say, a symbol or a speaker is unknown, wanted or told in vain, or the vocoder is one
                 of other units.
         """
         pieces = sentences(text, self.longest)
         if not pieces:
             raise UserError("there is no text to say; give some")
-        said = self._as(speaker, voice)
+        self._check(told)
         ids = [self.writer.input.read([piece], language).data[0] for piece in pieces]  # mistakes before any work
         silence, out = torch.zeros(round(self.pause * self.rate)), []
         for start in range(0, len(pieces), self.together):
             some = slice(start, start + self.together)
-            for wave in self._say(pieces[some], ids[some], start, said, seed, speed):
+            for wave in self._say(pieces[some], ids[some], start, told, seed, speed):
                 out += [silence, wave] if out else [wave]
         return torch.cat(out)
 
-    def _as(self, speaker: str | None, voice: Tensor | None) -> dict[str, Any]:
-        """What of the two either model reads.
-
-        Raises:
-            UserError: one is missing, or nobody reads it.
-        """
-        given = {"speaker": speaker, "voice": voice}
+    def _check(self, told: Mapping[str, str | Tensor]) -> None:
         models = {"text_to_units": self.writer, "vocoder": self.vocoding.vocoder}
-        read = {getattr(c, "field", ""): name for name, model in models.items() for c in model.conditions.values()}
-        for field, value in given.items():
-            if field in read and value is None:
-                raise UserError(f"the {read[field]} speaks with a {field} that it is told; give one")
-            if field not in read and value is not None:
-                raise UserError(f"neither text_to_units nor the vocoder is told a {field}; leave it out")
-        return {field: value for field, value in given.items() if value is not None}
+        wanted = {field: name for name, model in models.items() for field in _reads(model)}
+        if missing := [field for field in wanted if field not in told]:
+            raise UserError(f"the {wanted[missing[0]]} is told a {missing[0]} in training; give one")
+        if vain := [field for field in told if field not in wanted]:
+            raise UserError(f"neither text_to_units nor the vocoder is told a {vain[0]}; leave it out")
 
     def _say(
-        self, pieces: list[str], ids: list[Tensor], start: int, said: dict[str, Any], seed: int, speed: float
+        self,
+        pieces: list[str],
+        ids: list[Tensor],
+        start: int,
+        told: Mapping[str, str | Tensor],
+        seed: int,
+        speed: float,
     ) -> list[Tensor]:
         device, rows = next(self.writer.parameters()).device, len(ids)
-        batch: dict[str, Any] = {
-            self.writer.input.field: pad(ids, None).to(device),
-            "draws": draws([f"sentence {start + i}" for i in range(rows)], seed),
+        beside = {
+            field: [value] * rows if isinstance(value, str) else value.to(device).expand(rows, -1)
+            for field, value in told.items()
         }
-        if "speaker" in said:
-            batch["speaker"] = [said["speaker"]] * rows
-        if "voice" in said:
-            batch["voice"] = said["voice"].to(device).expand(rows, -1)
-        found = self.writer.predict(batch)
+        names = [f"sentence {start + i}" for i in range(rows)]
+        text = {self.writer.input.field: pad(ids, None).to(device), "draws": draws(names, seed)}
+        found = self.writer.predict({**text, **beside})
         for piece, doubtful in zip(pieces, found["doubtful"], strict=True):
             if doubtful:
                 log.warning("%r has unusually few or many units: some of it may be missing or repeated", piece[:60])
-        voices = {"voice": batch["voice"]} if "voice" in batch else {}
-        speaker = said.get("speaker") if self.vocoding.vocoder.speakers else None
-        return unpad(self.vocoding(found["units"], speaker, speed, ids=pieces, **voices).to("cpu"))
+        heard = {field: beside[field] for field in _reads(self.vocoding.vocoder)}
+        return unpad(self.vocoding(found["units"], speed, ids=pieces, **heard).to("cpu"))
+
+
+def _reads(model: Any) -> list[str]:
+    """The fields of a model's conditions."""
+    return [part.field for part in model.conditions.values()]

@@ -89,6 +89,14 @@ def make(kind: str, **more: Any) -> SequenceToUnits:
     return made
 
 
+def knows_lengths(model: SequenceToUnits, kind: str) -> SequenceToUnits:
+    """Untrained, but for how many units a text has: at random it might write none."""
+    seen = batch(texts(20, 0), kind)
+    model.range.gather(seen["text"].lengths, seen["units"])
+    model.range.on_step(1, model)
+    return model.eval()
+
+
 def units_of(text: str, kind: str) -> torch.Tensor:
     """Two units for each letter, the first of one frame, the second of as many as its number in the alphabet plus one."""
     frames = []

@@ -40,6 +40,7 @@ def learned(request: pytest.FixtureRequest) -> tuple[str, SequenceToUnits]:
     return request.param, model
 
 
+@pytest.mark.slow
 def test_unseen_texts_are_said(learned: tuple[str, SequenceToUnits]) -> None:
     kind, model = learned
     seen = {text for step in range(UPDATES[kind]) for text in texts(32, step)}
@@ -54,6 +55,7 @@ def test_unseen_texts_are_said(learned: tuple[str, SequenceToUnits]) -> None:
     assert predicted["units"].ids.hop == STREAMS[kind]["units"].hop and not any(predicted["doubtful"])
 
 
+@pytest.mark.slow
 def test_frames_last_as_long_as_they_should(learned: tuple[str, SequenceToUnits]) -> None:
     kind, model = learned
     if kind == "units":
@@ -64,6 +66,7 @@ def test_frames_last_as_long_as_they_should(learned: tuple[str, SequenceToUnits]
     assert right > 36
 
 
+@pytest.mark.slow
 def test_an_utterance_is_written_as_alone(learned: tuple[str, SequenceToUnits]) -> None:
     kind, model = learned
     said = ["abcdeabc", "e", "dada", "aaaaaa"]
@@ -74,6 +77,7 @@ def test_an_utterance_is_written_as_alone(learned: tuple[str, SequenceToUnits]) 
         assert together["hypotheses"][i][0].score == pytest.approx(alone["hypotheses"][0][0].score, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_limits_of_length_are_learned(learned: tuple[str, SequenceToUnits]) -> None:
     kind, model = learned
     fewest, most = model.range(torch.tensor([10]))[0].tolist()
@@ -120,6 +124,7 @@ def test_a_saved_one_needs_nothing_but_its_folder(kind: str, tmp_path: Path) -> 
     assert unpad(ids)[0].tolist() == batch(["abc"], kind)["text"].data[0].tolist()
 
 
+@pytest.mark.slow
 def test_samples_of_a_trained_model_are_near_its_best(learned: tuple[str, SequenceToUnits]) -> None:
     kind, model = learned
     if kind == "frames":

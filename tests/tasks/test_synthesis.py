@@ -14,7 +14,19 @@ from speechunits.stream import Stream
 from speechunits.tasks.synthesis import Synthesis
 from speechunits.tasks.unit_vocoder import UnitVocoder
 from speechunits.tasks.vocoding import Vocoding
-from tests.tasks.alphabet import BLOCKS, HEADS, HOP, SEARCHES, STREAMS, VOCAB, batch, make, speaker_table, units_of
+from tests.tasks.alphabet import (
+    BLOCKS,
+    HEADS,
+    HOP,
+    SEARCHES,
+    STREAMS,
+    VOCAB,
+    batch,
+    knows_lengths,
+    make,
+    speaker_table,
+    units_of,
+)
 from tests.tasks.voiced import DURATIONS, voiced
 
 
@@ -24,8 +36,8 @@ def vocoder(fingerprint: str = "abc", **more: Any) -> UnitVocoder:
 
 def synthesis(kind: str = "units", told: bool = False, **more: int) -> Synthesis:
     conditions = speaker_table() if told else {}
-    model, voice = make(kind, conditions=conditions).double().eval(), vocoder(conditions=conditions).double()
-    return Synthesis(model, Vocoding(voice), **more)
+    model = knows_lengths(make(kind, conditions=conditions).double(), kind)
+    return Synthesis(model, Vocoding(vocoder(conditions=conditions).double()), **more)
 
 
 @pytest.mark.parametrize("kind", ["units", "frames"])
@@ -54,13 +66,13 @@ def test_a_search_that_draws_is_seeded() -> None:
 
 def test_speakers_sound_apart() -> None:
     say = synthesis("frames", told=True)
-    assert not say("abc", "ann").equal(say("abc", "bob"))
+    assert not say("abc", speaker="ann").equal(say("abc", speaker="bob"))
     with pytest.raises(UserError, match=r"no speaker 'eve'; the known ones are: ann, bob"):
-        say("abc", "eve")
-    with pytest.raises(UserError, match="speaks with a speaker that it is told; give one"):
+        say("abc", speaker="eve")
+    with pytest.raises(UserError, match="the vocoder is told a speaker in training; give one"):
         say("abc")
     with pytest.raises(UserError, match="neither text_to_units nor the vocoder is told a voice; leave it out"):
-        say("abc", "ann", torch.randn(4))
+        say("abc", speaker="ann", voice=torch.randn(4))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +90,7 @@ def test_text_that_cannot_be_said(text: str, says: str) -> None:
 
 def test_a_vocoder_of_other_units_is_refused_with_both_fingerprints() -> None:
     with pytest.raises(UserError, match=r"xyz.*abc"):
-        Synthesis(make("units").eval(), Vocoding(vocoder("xyz")))("abc")
+        Synthesis(knows_lengths(make("units"), "units"), Vocoding(vocoder("xyz")))("abc")
 
 
 def test_a_model_that_reads_no_text_is_refused() -> None:
@@ -93,6 +105,7 @@ def test_a_model_that_reads_no_text_is_refused() -> None:
 
 def test_lengths_that_no_training_had_are_named(caplog: pytest.LogCaptureFixture) -> None:
     say = synthesis("frames")
+    say.writer.range.sums.zero_()
     say.writer.range.gather(torch.tensor([1, 1]), batch(["aaaaaaaaaaaa"] * 2, "frames")["units"])
     say.writer.range.on_step(1, say.writer)
     with caplog.at_level(logging.WARNING):

@@ -13,14 +13,15 @@ from speechunits import store
 from speechunits.commands import synthesize
 from speechunits.data.read_audio import read_audio
 from speechunits.errors import UserError
-from tests.tasks.alphabet import make, speaker_table
+from tests.tasks.alphabet import knows_lengths, make, speaker_table
 from tests.tasks.test_synthesis import vocoder
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("models")
-    store.save(make("units", conditions=speaker_table()), out / "text_to_units", kind="text_to_units")
+    model = knows_lengths(make("units", conditions=speaker_table()), "units")
+    store.save(model, out / "text_to_units", kind="text_to_units")
     store.save(vocoder(), out / "vocoder", kind="vocoder")
     return out
 
@@ -53,7 +54,7 @@ def test_another_search_with_a_seed(folders: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["abc"], "speaks with a speaker that it is told; give one"),
+        (["abc"], "the text_to_units is told a speaker in training; give one"),
         (["abc", "--speaker", "eve"], "no speaker 'eve'"),
         (["xyz", "--speaker", "ann"], r"'x', 'y', 'z' of 'xyz' not among the 6 symbols"),
         ([" ", "--speaker", "ann"], "there is no text to say"),
