@@ -12,8 +12,8 @@ from torchaudio.functional import fftconvolve
 from speechunits.seq import Seq
 
 BAND = (50.0, 900.0)  # Hz that are listened to: hum and rumble lie below, what is not periodic mostly above
-OCTAVE = 0.02  # what a lag pays for each octave below the highest F0: twice a period is as periodic
-JUMP = 0.3  # what it pays for each octave between it and its neighbourhood
+OCTAVE = 0.03  # what a lag pays for each octave below the highest F0: twice a period is as periodic
+JUMP = 0.5  # what it pays for each octave between it and its neighbourhood
 NEIGHBOURS = 9  # frames that are a neighbourhood
 
 

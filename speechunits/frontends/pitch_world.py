@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -14,10 +15,12 @@ from speechunits.seq import Seq
 
 def _pyworld() -> Any:
     try:
-        import pyworld
+        with warnings.catch_warnings():  # it asks setuptools for its own version, which setuptools does not like
+            warnings.simplefilter("ignore")
+            import pyworld
     except ModuleNotFoundError as error:
         raise UserError(
-            "pyworld is not installed and needed for F0 by WORLD: pip install 'speechunits[prosody]', or choose "
+            f"{error.name} is not installed and needed for F0 by WORLD: pip install 'speechunits[prosody]', or choose "
             "PitchCorrelation"
         ) from error
     return pyworld
