@@ -142,7 +142,7 @@ def recipe_of(path: Path) -> str:
 
 def under(path: Path) -> list[str]:
     """What a training example is laid over."""
-    kinds = {"finetune": "finetune/small.yaml", "asr": "asr/joint.yaml"}
+    kinds = {"finetune": "finetune/small.yaml", "asr": "asr/joint.yaml", "speakers": "system/speaker_encoder.yaml"}
     found = [kinds[kind] for kind in kinds if kind in path.relative_to(ROOT).as_posix()]
     return [*(found or ["system/hubert_base.yaml"]), "trainer/cpu.yaml"]
 

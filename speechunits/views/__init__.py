@@ -1,1 +1,1 @@
-"""One audio to other audios of the same length: ``forward(audio: Seq, draws) -> Seq``."""
+"""One audio to other audios, of the same length but for ``Excerpt``: ``forward(audio: Seq, draws) -> Seq``."""
