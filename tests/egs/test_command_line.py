@@ -10,7 +10,7 @@ import pytest
 from tests.egs.scripts import DINOSR, HUBERT
 
 ASR = [f"egs/{corpus}/asr/run.sh" for corpus in ("fsdd", "interspeech2024", "librispeech", "mls")]
-RECIPES = ["egs/fsdd/run.sh", f"{HUBERT}/run.sh", f"{DINOSR}/run.sh", *ASR]
+RECIPES = ["egs/fsdd/run.sh", f"{HUBERT}/run.sh", f"{DINOSR}/run.sh", "egs/librispeech/speakers/run.sh", *ASR]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
