@@ -40,7 +40,7 @@ class ArrayWriter:
 
     Args:
         manifest: path of the new ``.jsonl.gz``.
-        hop: seconds per row of an array.
+        hop: seconds per row of an array; None where its rows are not tied to time, as a single one that is about the whole cut.
         about: what else its meta says of the field, as "vocab" or "shape", and "fingerprint".
         field: name under which the arrays are stored.
         derived_from: fingerprints or names of what they were made from.
@@ -57,16 +57,16 @@ class ArrayWriter:
     def __init__(
         self,
         manifest: str | Path,
-        hop: Fraction,
+        hop: Fraction | None,
         about: Mapping[str, Any],
         field: str,
         derived_from: Sequence[str],
         others: Mapping[str, Mapping[str, Any]] | None,
     ) -> None:
-        self.path, self.field, self.hop = Path(manifest), field, Fraction(hop)
+        self.path, self.field, self.hop = Path(manifest), field, None if hop is None else Fraction(hop)
         if not self.path.name.endswith(".jsonl.gz"):
             raise UserError(f"{manifest} must end in .jsonl.gz, like every manifest of cuts; rename it")
-        about = {"hop": str(self.hop), **about}
+        about = {"hop": None if self.hop is None else str(self.hop), **about}
         self.meta = {**(others or {}), field: {**about, "derived_from": list(derived_from)}}
         tag = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:8]
         self._bin = self.path.with_name(f"{self.path.name.removesuffix('.jsonl.gz')}.{field}.{tag}.bin")
@@ -117,15 +117,16 @@ class ArrayWriter:
             UserError: the shape, the range or the number of rows does not fit.
         """
         array = self.checked(cut, np.asarray(array))
-        count = frames(cut.duration, self.hop)
+        count = len(array) if self.hop is None else frames(cut.duration, self.hop)
         if not count - SHORT <= len(array) <= count + 1:
             raise UserError(
                 f"the cut {cut.id} has {count} frames of {self.hop} s, but {len(array)} {self.kind} came; "
                 f"the {self.source}'s hop is wrong or the {self.kind} are of another cut"
             )
         kind, raw = packed(array.astype(self.dtype))
+        step = cut.duration if self.hop is None else float(self.hop)
         stored = TemporalArray(
-            Array(NAME, str(self._bin.resolve()), f"0:{kind}", list(array.shape)), 0, float(self.hop), cut.start
+            Array(NAME, str(self._bin.resolve()), f"0:{kind}", list(array.shape)), 0, step, cut.start
         )
         custom = {**(cut.custom or {}), self.field: stored}
         if speed := changes_of_speed(cut.recording):

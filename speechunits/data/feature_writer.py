@@ -19,7 +19,8 @@ class FeatureWriter(ArrayWriter):
 
     Args:
         manifest: path of the new ``.jsonl.gz``.
-        hop: seconds per frame. shape: of one, (D,) or (L, D) of several layers. fingerprint: of the features.
+        hop: seconds per frame; None where there is one vector for a cut, (1, ``*shape``).
+        shape: of one, (D,) or (L, D) of several layers. fingerprint: of the features.
         field: name under which the vectors are stored.
         derived_from: fingerprints or names of what the features were made from.
         others: meta of fields that the cuts carry already (``read_meta`` of their manifest).
@@ -30,7 +31,7 @@ class FeatureWriter(ArrayWriter):
     def __init__(
         self,
         manifest: str | Path,
-        hop: Fraction,
+        hop: Fraction | None,
         shape: Sequence[int],
         fingerprint: str,
         field: str = "features",

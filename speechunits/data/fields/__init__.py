@@ -11,6 +11,7 @@ from speechunits.data.fields.speaker_field import SpeakerField
 from speechunits.data.fields.stacked_units_field import StackedUnitsField
 from speechunits.data.fields.text_field import TextField
 from speechunits.data.fields.units_field import UnitsField
+from speechunits.data.fields.voice_field import VoiceField
 
 __all__ = [
     "AudioField",
@@ -24,4 +25,5 @@ __all__ = [
     "StackedUnitsField",
     "TextField",
     "UnitsField",
+    "VoiceField",
 ]

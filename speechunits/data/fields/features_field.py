@@ -38,6 +38,8 @@ class FeaturesField:
 
     whole: ClassVar[bool] = False
     warps: ClassVar[bool] = False
+    timed: ClassVar[bool] = True  # there is a vector for each frame, not one for the cut
+    holds: ClassVar[str] = "features"  # for errors
 
     @property
     def grid(self) -> Fraction | None:
@@ -45,11 +47,11 @@ class FeaturesField:
 
     def bind(self, cuts: Cuts) -> FeaturesField:
         where = ", ".join(map(str, cuts.paths))
-        found = cuts.streams.get(self.key)
-        if found is None or not found.shape:
-            there = ", ".join(name for name, stream in cuts.streams.items() if stream.shape) or "none"
+        there = {n: s for n, s in cuts.streams.items() if s.shape and (s.hop is not None) == self.timed}
+        if (found := there.get(self.key)) is None:
             raise UserError(
-                f"{where} has no stored features {self.key} (it has {there}); extract features or correct `key`"
+                f"{where} has no stored {self.holds} {self.key} (it has {', '.join(there) or 'none'}); extract {self.holds} "
+                "or correct `key`"
             )
         if self.fingerprint not in (None, found.fingerprint):
             raise UserError(
