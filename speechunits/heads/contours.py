@@ -19,7 +19,7 @@ class ContourPredictor(nn.Module):
     Pitch is a number for each frame, where FastSpeech 2 predicts its wavelet spectrum.
 
     Args:
-        hidden: channels. kernel: frames that a convolution sees. dropout: after each layer norm.
+        hidden, kernel, dropout: see ``VarianceConvs``.
         dim: of the features, supplied by the model.
     """
 

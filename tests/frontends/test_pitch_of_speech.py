@@ -39,17 +39,20 @@ def compared(ours: torch.Tensor, theirs: torch.Tensor) -> dict[str, float]:
 
 
 def test_voices_lie_where_their_speakers_do(corpora: Path) -> None:
-    """A man (aew) and two women; one frame in a hundred at most jumps by more than half an octave."""
+    """A man (aew) and two women; two frames in a hundred at most jump by more than half an octave."""
     for who, (low, high) in {"aew": (90, 140), "axb": (170, 250), "slt": (150, 200)}.items():
         found = heard(spoken(corpora)[who], "correlation")
         voiced = found[:, 1] > 0.5
         assert low < float(found[voiced, 0].median().exp()) < high
         assert 0.35 < float(voiced.double().mean()) < 0.8
         steps = (found[1:, 0] - found[:-1, 0])[voiced[1:] & voiced[:-1]].abs()
-        assert float((steps > np.log(2) / 2).double().mean()) < 0.01
+        assert float((steps > np.log(2) / 2).double().mean()) < 0.02
 
 
-@pytest.mark.parametrize(("kind", "gross", "voicing"), [("dio", 0.03, 0.12), ("harvest", 0.04, 0.25)])
+@pytest.mark.parametrize(
+    ("kind", "gross", "voicing"),
+    [("dio", 0.03, 0.08), pytest.param("harvest", 0.04, 0.25, marks=pytest.mark.slow)],
+)
 def test_the_fallback_agrees_with_world(corpora: Path, kind: str, gross: float, voicing: float) -> None:
     """Harvest calls 87 % of these frames voiced, DIO 69 %."""
     files = [file for each in spoken(corpora).values() for file in each]

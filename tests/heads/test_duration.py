@@ -17,7 +17,7 @@ HOP = Fraction(1, 50)
 
 def reference(made: DurationPredictor, x: torch.Tensor) -> torch.Tensor:
     """(N, D) -> (N,): conv, ReLU, norm, twice; linear."""
-    for conv, norm in zip(made.convs, made.norms, strict=True):
+    for conv, norm in zip(made.convs.convs, made.convs.norms, strict=True):
         padded = F.pad(x.T, (1, 1))
         windows = torch.stack([padded[:, n : n + 3] for n in range(len(x))])  # (N, D, 3)
         x = torch.relu(torch.einsum("ndk,odk->no", windows, conv.weight) + conv.bias)
