@@ -87,9 +87,9 @@ class Synthesis:
     def _check(self, told: Mapping[str, str | Tensor]) -> None:
         models = {"text_to_units": self.writer, "vocoder": self.vocoding.vocoder}
         wanted = {field: name for name, model in models.items() for field in _reads(model)}
-        if missing := [field for field in wanted if field not in told]:
+        if missing := sorted(wanted.keys() - told.keys()):
             raise UserError(f"the {wanted[missing[0]]} is told a {missing[0]} in training; give one")
-        if vain := [field for field in told if field not in wanted]:
+        if vain := sorted(told.keys() - wanted.keys()):
             raise UserError(f"neither text_to_units nor the vocoder is told a {vain[0]}; leave it out")
 
     def _say(
@@ -116,6 +116,7 @@ class Synthesis:
         return unpad(self.vocoding(found["units"], speed, ids=pieces, **heard).to("cpu"))
 
 
-def _reads(model: Any) -> list[str]:
-    """The fields of a model's conditions."""
-    return [part.field for part in model.conditions.values()]
+def _reads(model: Any) -> set[str]:
+    """The fields of a model's conditions: of names and vectors, and of what recipes made."""
+    parts = model.conditions.values()
+    return {name for part in parts for name in (*part.labels, *([part.field] if hasattr(part, "field") else ()))}
