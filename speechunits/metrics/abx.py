@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from speechunits.config import UserError
+from speechunits.errors import UserError
 from speechunits.metrics.abx_items import Segment, abx_items
 from speechunits.metrics.abx_score import abx
 from speechunits.metrics.utterance_rows import UtteranceRows, written_label

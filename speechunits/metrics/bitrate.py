@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from speechunits.config import UserError
+from speechunits.errors import UserError
 from speechunits.metrics.contingency import entropy
 from speechunits.metrics.utterance_rows import UtteranceRows
 from speechunits.seq import unpad

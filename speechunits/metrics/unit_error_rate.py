@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from speechunits.config import UserError
+from speechunits.errors import UserError
 from speechunits.metrics.edit_distance import edit_distance
 from speechunits.metrics.utterance_rows import UtteranceRows
 

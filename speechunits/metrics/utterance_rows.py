@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from speechunits.config import UserError
+from speechunits.errors import UserError
 from speechunits.seq import Seq, unpad
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from speechunits.config import UserError
+from speechunits.errors import UserError
 from speechunits.metrics.abx import Abx
 from speechunits.metrics.abx_items import abx_items
 from speechunits.metrics.abx_score import abx

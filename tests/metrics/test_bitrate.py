@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from speechunits.config import UserError
+from speechunits.errors import UserError
 from speechunits.metrics.bitrate import Bitrate, dsu_bitrate, entropy_bitrate
 from speechunits.metrics.measure import merge
 from speechunits.seq import Seq, pad

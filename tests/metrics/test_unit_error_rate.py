@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from speechunits.config import UserError
+from speechunits.errors import UserError
 from speechunits.metrics.measure import merge
 from speechunits.metrics.unit_error_rate import UnitErrorRate
 from speechunits.seq import Seq, pad

@@ -23,13 +23,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from speechunits.config import UserError
 from speechunits.data.demo.espeak import Espeak
 from speechunits.data.demo.grammar import LANGUAGES
 from speechunits.data.demo.plan import Utterance, plan
 from speechunits.data.demo.render import Rendering, render
 from speechunits.data.demo.speaker import Speaker
 from speechunits.data.demo.waveform import SAMPLING_RATE
+from speechunits.errors import UserError
 
 MARK = "_COMPLETE.json"
 EDITION = 2  # raise when the same arguments give other audio or other labels

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from speechunits.config import UserError
 from speechunits.data.demo.speaker import Speaker
+from speechunits.errors import UserError
 
 WORD, PHONE = 1, 7  # espeak_EVENT_TYPE
 _RATE, _VOLUME, _PITCH, _RANGE, _WORD_GAP = 1, 2, 3, 4, 7  # espeak_PARAMETER

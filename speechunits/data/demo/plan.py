@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from speechunits.config import UserError
 from speechunits.data.demo.grammar import SENTENCES, SPLITS, sentence, split_of
+from speechunits.errors import UserError
 
 _SIZES = ("sentences", "spanish", "speakers")
 _NOTHING = dict.fromkeys(_SIZES, 0)

@@ -22,12 +22,12 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
-from speechunits.config import UserError
 from speechunits.data.demo.alignment import SILENCE, Interval, align
 from speechunits.data.demo.espeak import Espeak, Event
 from speechunits.data.demo.plan import Utterance
 from speechunits.data.demo.speaker import Speaker
 from speechunits.data.demo.waveform import PADDING, SAMPLING_RATE, Channel, record
+from speechunits.errors import UserError
 
 ESPEAK_LANGUAGE = {"en": "en-us", "es": "es"}
 _DIGITS = 5  # of a second: finer than a sample

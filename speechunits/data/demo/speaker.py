@@ -6,7 +6,7 @@ import random
 import re
 from dataclasses import dataclass
 
-from speechunits.config import UserError
+from speechunits.errors import UserError
 
 _NAME = re.compile(r"[fm][a-z]?\d{2,4}")
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speechunits.config import UserError
 from speechunits.data.demo import corpus as module
 from speechunits.data.demo.corpus import MARK, make_demo_corpus
+from speechunits.errors import UserError
 
 pytestmark = pytest.mark.slow
 Cuts = Callable[[str, str], list[Any]]

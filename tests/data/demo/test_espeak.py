@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from speechunits.config import UserError
 from speechunits.data.demo.espeak import Espeak
 from speechunits.data.demo.speaker import Speaker
+from speechunits.errors import UserError
 
 SPEECH: dict[str, Any] = {"language": "en-us", "variant": "f00", "rate": 175, "pitch": 50, "pitch_range": 50, "seed": 1}
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from speechunits.config import UserError
 from speechunits.data.demo.grammar import SLOTS
 from speechunits.data.demo.plan import Utterance, plan
+from speechunits.errors import UserError
 
 SIZES = {
     "train": {"sentences": 300, "spanish": 20, "speakers": 100},

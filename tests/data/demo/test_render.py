@@ -14,9 +14,9 @@ import torch
 import torchaudio
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from speechunits.config import UserError
 from speechunits.data.demo.plan import Utterance, plan
 from speechunits.data.demo.render import Rendering, render
+from speechunits.errors import UserError
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +62,13 @@ def test_workers_do_not_import_the_main_module_of_the_caller(tmp_path: Path) -> 
     samples, spec, file = done.stdout.split()
     assert int(samples) > 8000 and (spec, file) == ("None", str(script))
     assert {path.name for path in tmp_path.glob("__*__")} == {"__main__"}
+
+
+def test_workers_import_no_torch() -> None:
+    """They fork for each utterance, which with torch's memory takes several times as long."""
+    script = "import speechunits.data.demo.render, sys; print(sorted({'torch', 'lhotse', 'lightning'} & {*sys.modules}))"
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "[]"
 
 
 def _accuracy(cuts: list[Any], shift: float) -> float:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from speechunits.config import UserError
 from speechunits.data.demo.speaker import Speaker
+from speechunits.errors import UserError
 
 
 def _pitch(name: str) -> float:
