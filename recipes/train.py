@@ -115,6 +115,10 @@ def train(
     parents = made_from(learner, datamodule.streams)
     learner.train()  # what training alone needs is asked for before the run begins
     if init_from is not None:
+        if not hasattr(learner, "encoder"):
+            raise UserError(
+                f"init_from={init_from}: model {type(learner).__name__} has no encoder to begin with; drop it"
+            )
         parents.add(start_from(learner.encoder, init_from))
         if getattr(learner, "teacher", None) is not None:
             learner.teacher.copy_student()

@@ -53,6 +53,7 @@ def test_both_sides_are_trained_and_the_generator_is_saved(units: Path, tmp_path
         (OPTIMIZER, r"discriminator_optimizer: model SSLModel has no discriminator; drop discriminator_optimizer$"),
         (SCHEDULE, r"discriminator_schedule: model SSLModel has no discriminator; drop discriminator_schedule$"),
         (CONTEST, r"discriminator_optimizer: model Contest has a discriminator to train; give it one, as optimizer"),
+        ([*CONTEST, "init_from=encoder"], r"init_from=encoder: model Contest has no encoder to begin with; drop it"),
         ([*CONTEST, *OPTIMIZER], r"schedule, discriminator_schedule: only one side has a schedule; give both or none"),
     ],
 )
