@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-extras="demo,trackers,lattice,dev"
+extras="demo,trackers,lattice,judge,mos,dev"
 stamp=.venv/.complete       # written last, so an interrupted install is never taken for a whole one
 marker=.venv/.installing    # present while pip works
 
@@ -72,6 +72,12 @@ if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-co
     free=$(df -Pk . | awk 'NR == 2 { printf "%.1f", $4 / 1048576 }')
     die "pip could not install speechunits (its message is above): it needs the package registry and about 12 GB of" \
         "disk ($free GB are free here); run tools/setup.sh again once that is mended."
+fi
+
+# WORLD is compiled; without it F0 is found in torch, and the tests that compare both skip.
+if command -v cc >/dev/null; then
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check -c tools/constraints.txt -e ".[prosody]" ||
+        echo "setup: pyworld could not be compiled, so F0 is found in torch alone"
 fi
 
 if ! message=$(.venv/bin/python -c 'import torch, torchaudio' 2>&1); then
