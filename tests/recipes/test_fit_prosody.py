@@ -14,18 +14,23 @@ from lhotse import Recording, SupervisionSegment
 from lhotse.cut import Cut
 
 from recipes.extract_features import extract_features
+from recipes.extract_units import extract_units
 from recipes.fit_prosody import fit_prosody
+from recipes.fit_units import fit_units
+from recipes.list_names import list_names
+from recipes.train import train
 from speechunits import store
 from speechunits.config import build
 from speechunits.data.batch_dataset import BatchDataset, Planned
 from speechunits.data.cuts import open_cuts
-from speechunits.data.fields import AudioField, FeaturesField, SpeakerField
+from speechunits.data.fields import AudioField, FeaturesField, SpeakerField, UnitsField
 from speechunits.data.transforms import Crop
 from speechunits.errors import UserError
 from speechunits.recipe import run
 from speechunits.seq import Seq, unpad
+from speechunits.tasks.prosody_predictor import ProsodyPredictor
 from tests.frontends.voices import prosody, voice
-from tests.recipes.toy import Corpus, save
+from tests.recipes.toy import Corpus, fit_arguments, save
 
 PITCHES = {"al": 110.0, "bo": 210.0}
 
@@ -101,3 +106,49 @@ def test_other_fields_are_refused(stored: Path, corpus: Corpus, tmp_path: Path) 
     with pytest.raises(UserError, match=r"has the shape \(39,\), so it is no prosody"):
         run(fit_prosody, [f"out={tmp_path / 'c'}", f"cuts={tmp_path / 'b' / 'train.jsonl.gz'}", "field=mfcc"])
     assert not (tmp_path / "c" / "speakers").exists()
+
+
+@pytest.mark.slow
+def test_a_predictor_is_trained_on_what_was_stored(stored: Path, tmp_path: Path) -> None:
+    """Units beside the prosody, names, speakers, a training of three updates: its folder predicts for a voice of its own."""
+    audio = f"cuts={stored}"
+    run(
+        fit_units,
+        [*fit_arguments(Corpus(tmp_path, stored, stored, stored), tmp_path / "km"), "features.source.hop=1/50"],
+    )
+    run(
+        extract_units,
+        [f"out={tmp_path / 'units'}", f"tokenizer={tmp_path / 'km' / 'tokenizer'}", f"cuts.train={stored}"],
+    )
+    run(list_names, [f"out={tmp_path / 'list'}", audio])
+    run(fit_prosody, [f"out={tmp_path / 'measured'}", audio])
+    size = [
+        "input.dim=8",
+        "encoder.dim=8",
+        "encoder.depth=1",
+        "encoder.block.ffn=16",
+        "contours.hidden=8",
+        "durations.hidden=8",
+    ]
+    made = [
+        f"conditions.speaker.names.folder={tmp_path / 'list' / 'names'}",
+        f"speakers.folder={tmp_path / 'measured' / 'speakers'}",
+    ]
+    whisper = "model.speakers.changes.unknown=utterance"  # whom fit_prosody could not measure
+    data = [f"data.train={tmp_path / 'units' / 'train.jsonl.gz'}", "data.max_seconds=3", "data.num_workers=0"]
+    given = [
+        *(f"model.{each}" for each in (*size, *made)),
+        whisper,
+        *data,
+        "trainer.max_steps=3",
+        f"out={tmp_path / 'run'}",
+    ]
+    mark = run(train, ["system/unit_prosody.yaml", "trainer/cpu.yaml", *given])
+    assert mark["steps"] == 3
+    model = store.restore(tmp_path / "run" / "prosody", expect=ProsodyPredictor)
+    cuts = open_cuts(tmp_path / "units" / "train.jsonl.gz")
+    assert model.labels == {name: cuts.streams[name].fingerprint for name in ("units", "prosody")}
+    dataset = BatchDataset(cuts, {"units": UnitsField(), "speaker": SpeakerField()})
+    batch = dataset[Planned(0, (0, 3))].batch
+    found = model.predict({**batch, "speaker": ["bo", "al"]})
+    assert found["prosody"].lengths.equal(batch["units"].lengths) and found["prosody"].data.isfinite().all()
