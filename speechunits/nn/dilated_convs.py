@@ -48,5 +48,5 @@ class DilatedConvs(nn.Module):
             y = clear_(dilated(F.leaky_relu(x, SLOPE)), padding)
             if plain is not None:
                 y = clear_(plain(F.leaky_relu(y, SLOPE, inplace=True)), padding)
-            x = y.add_(x)  # in place wherever nothing is needed again: asking for memory costs as much as the products
+            x = y.add_(x)  # in place where nothing else needs y: new memory would cost ten times the sum
         return x
