@@ -32,7 +32,7 @@ from speechunits.config import build
 from speechunits.data.audio_folder import sounds
 from speechunits.data.cuts import Cuts, open_cuts, write_cuts
 from speechunits.data.pairs import pair_up
-from speechunits.data.transcripts import read_transcripts, spoken_text
+from speechunits.data.transcripts import read_transcripts, spoken_text, voice
 from speechunits.errors import UserError, some
 from speechunits.metrics.reading import Reading
 from speechunits.metrics.wer import WER
@@ -95,7 +95,9 @@ def judge(
     recorded = sounds(originals)
     pairs = {name: pair_up(recorded, sounds(path), (originals, path), said) for name, path in made.items()}
     own = {pair.original.id: pair.original for each in pairs.values() for pair in each}
-    if readers and not any(map(spoken_text, own.values())):
+    # all are spelled here: that there are no rules for a language is better said before anything is heard
+    words = [WER(normaliser=spell).words(spoken_text(cut), voice(cut)[1]) for cut in own.values() if readers]
+    if readers and not any(words):
         raise UserError(
             f"{originals}: nothing says what is said there, and judges are to hear it; give transcripts=..."
         )

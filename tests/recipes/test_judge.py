@@ -223,4 +223,7 @@ def test_what_cannot_be_judged(
     assert "valid1: 100 samples are shorter than a frame of 400" in fails([*given, f"made.more={broken}"])
     mute = [f"out={tmp_path / 'mute'}", f"originals={made / 'noisy'}", f"made.quiet={made / 'quiet'}"]
     assert "nothing says what is said there" in fails([*mute, f"judges.toy={recogniser}"])
+    ruled = [*arguments(corpus, tmp_path / "ruled", made, "quiet"), "conf/text/normalisation.yaml"]
+    assert "no rules for text of no language" in fails([*ruled, f"judges.toy={recogniser}"])
+    assert not (tmp_path / "ruled" / "cuts").exists(), "nothing was heard before"
     assert "has no speaker; name it in the manifest" in fails([*mute, f"speaker_encoder={encoder}"])
