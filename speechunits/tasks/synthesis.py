@@ -55,6 +55,12 @@ class Synthesis:
         """Samples per second of what it gives."""
         return self.vocoding.vocoder.rate
 
+    @property
+    def told(self) -> dict[str, str]:
+        """The fields that ``__call__`` wants to be told, each with the model that reads it."""
+        models = {"text_to_units": self.writer, "vocoder": self.vocoding.vocoder}
+        return {field: name for name, model in models.items() for field in _reads(model)}
+
     @torch.inference_mode()
     def __call__(
         self, text: str, seed: int = 0, speed: float = 1.0, language: str | None = None, **told: str | Tensor
@@ -75,7 +81,10 @@ class Synthesis:
         pieces = sentences(text, self.longest)
         if not pieces:
             raise UserError("there is no text to say; give some")
-        self._check(told)
+        if missing := sorted(self.told.keys() - told.keys()):
+            raise UserError(f"the {self.told[missing[0]]} is told a {missing[0]} in training; give one")
+        if vain := sorted(told.keys() - self.told.keys()):
+            raise UserError(f"neither text_to_units nor the vocoder is told a {vain[0]}; leave it out")
         ids = [self.writer.input.read([piece], language).data[0] for piece in pieces]  # mistakes before any work
         silence, out = torch.zeros(round(self.pause * self.rate)), []
         for start in range(0, len(pieces), self.together):
@@ -83,14 +92,6 @@ class Synthesis:
             for wave in self._say(pieces[some], ids[some], start, told, seed, speed):
                 out += [silence, wave] if out else [wave]
         return torch.cat(out)
-
-    def _check(self, told: Mapping[str, str | Tensor]) -> None:
-        models = {"text_to_units": self.writer, "vocoder": self.vocoding.vocoder}
-        wanted = {field: name for name, model in models.items() for field in _reads(model)}
-        if missing := sorted(wanted.keys() - told.keys()):
-            raise UserError(f"the {wanted[missing[0]]} is told a {missing[0]} in training; give one")
-        if vain := sorted(told.keys() - wanted.keys()):
-            raise UserError(f"neither text_to_units nor the vocoder is told a {vain[0]}; leave it out")
 
     def _say(
         self,

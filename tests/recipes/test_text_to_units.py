@@ -6,13 +6,20 @@ from csv import DictReader
 from pathlib import Path
 
 import pytest
+import torch
 
+from recipes.synthesize import synthesize
 from recipes.train import train
 from speechunits import recipe, store
 from speechunits.config import build, load
 from speechunits.data.batch_dataset import BatchDataset, Planned
 from speechunits.data.cuts import open_cuts
+from speechunits.data.read_audio import read_audio
+from speechunits.errors import UserError
 from speechunits.tasks.sequence_to_units import SequenceToUnits
+from tests.recipes.toy import Corpus
+from tests.tasks.alphabet import STREAMS, speaker_table, tree
+from tests.tasks.test_synthesis import vocoder
 
 
 @pytest.mark.slow
@@ -47,3 +54,28 @@ def test_a_training_leaves_a_folder_that_writes_units(system: str, units: Path, 
     batch = BatchDataset(open_cuts(units / "valid.jsonl.gz"), fields)[Planned(-1, (0, 1))].batch
     found = model.predict(batch)["units"]
     assert found.fingerprint == tokenizer and len(found.lists()) == 2 and float(model.range.sums[0]) > 0
+
+
+def test_transcripts_of_a_corpus_are_said(corpus: Corpus, letters: Path, tmp_path: Path) -> None:
+    tokenizer = store.restore(letters)
+    text = {"_target_": "speechunits.store.restore", "folder": str(letters)}
+    streams = {"units": STREAMS["frames"]["units"], "text": tokenizer.stream}
+    node = tree("frames", conditions=speaker_table(("valid-0", "valid-1")))
+    node["input"] |= {"text": text}
+    torch.manual_seed(0)
+    store.save(build(node, streams=streams), tmp_path / "text_to_units", kind="text_to_units")
+    store.save(vocoder(), tmp_path / "vocoder", kind="vocoder")
+    models = [f"{name}={tmp_path / name}" for name in ("text_to_units", "vocoder")]
+    found = recipe.run(synthesize, [f"out={tmp_path / 'a'}", *models, f"cuts={corpus.valid}"])
+    cuts = list(open_cuts(corpus.valid))
+    files = {file.stem: file for file in (tmp_path / "a" / "wav").iterdir()}
+    assert files.keys() == {cut.id for cut in cuts} and found["transcripts"] == len(cuts)
+    assert found["speech"] == pytest.approx(sum(read_audio(f).data.size(1) for f in files.values()) / 16000, abs=1e-3)
+    as_one = [f"out={tmp_path / 'b'}", *models, f"cuts={corpus.valid}", "speaker=valid-0"]
+    recipe.run(synthesize, as_one)
+    same = {
+        cut.id: (tmp_path / "b" / "wav" / f"{cut.id}.wav").read_bytes() == files[cut.id].read_bytes() for cut in cuts
+    }
+    assert same == {cut.id: cut.supervisions[0].speaker == "valid-0" for cut in cuts}
+    with pytest.raises(UserError, match=r"the cut \w+: there is no speaker 'eve'"):
+        recipe.run(synthesize, [f"out={tmp_path / 'c'}", *models, f"cuts={corpus.valid}", "speaker=eve"])

@@ -78,8 +78,8 @@ def tree(kind: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def speaker_table() -> dict[str, Any]:
-    names = {"_target_": "speechunits.text.names.Names", "names": SPEAKERS}
+def speaker_table(speakers: Sequence[str] = SPEAKERS) -> dict[str, Any]:
+    names = {"_target_": "speechunits.text.names.Names", "names": list(speakers)}
     return {"speaker": {"_target_": "speechunits.inputs.label_table.LabelTable", "names": names, "dim": 8}}
 
 
