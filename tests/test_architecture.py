@@ -206,6 +206,6 @@ def test_pretraining_needs_torch_alone() -> None:
     assert heavy & loaded_by("speechunits.pretraining") == set()
 
 
-@pytest.mark.parametrize("recipe", ["evaluate", "probe", "report"])
+@pytest.mark.parametrize("recipe", ["evaluate", "judge", "probe", "report"])
 def test_measuring_does_not_wait_for_lightning(recipe: str) -> None:
     assert {"lightning", "pytorch_lightning"} & loaded_by(f"recipes.{recipe}") == set()
