@@ -124,6 +124,7 @@ def learned(**more: Any) -> ProsodyPredictor:
     return model.eval()
 
 
+@pytest.mark.slow
 def test_a_speakers_rhythm_and_melody_are_learned_and_given_to_others(tmp_path: Path) -> None:
     """What al says of units that it never said lasts and sounds as al's do, and bo's as bo's."""
     whole = batch(*range(16))
