@@ -66,7 +66,9 @@ def test_workers_do_not_import_the_main_module_of_the_caller(tmp_path: Path) -> 
 
 def test_workers_import_no_torch() -> None:
     """They fork for each utterance, which with torch's memory takes several times as long."""
-    script = "import speechunits.data.demo.render, sys; print(sorted({'torch', 'lhotse', 'lightning'} & {*sys.modules}))"
+    script = (
+        "import speechunits.data.demo.render, sys; print(sorted({'torch', 'lhotse', 'lightning'} & {*sys.modules}))"
+    )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert said.strip() == "[]"
 
