@@ -21,7 +21,7 @@ class InverseSTFT(nn.Module):
 
     A convolution, LayerNorm, ConvNeXt blocks, LayerNorm, a linear map. Half of what it gives are logarithms of magnitudes, half
     phases; a phase enters as its cosine and sine and so wraps by itself. Blocks run at the rate of the frames; the linear map
-    gives ``upsample`` spectra for each, so that windows are short enough for speech where frames are long. Padding is
+    gives ``upsample`` spectra for each, for shorter windows at the same cost. Padding is
     zeroed before every convolution and no spectrum of it is added, so that batching changes no result.
 
     Samples are clipped to [-1, 1] in eval mode; in training they are not, since what is clipped has no gradient.
@@ -47,7 +47,7 @@ class InverseSTFT(nn.Module):
         ffn: int = 1536,
         depth: int = 8,
         kernel: int = 7,
-        upsample: int = 2,
+        upsample: int = 1,
         overlap: int = 4,
         rate: int = 16000,
         *,
