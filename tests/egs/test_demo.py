@@ -39,7 +39,7 @@ def test_the_demo_from_first_to_last_stage(shell: Callable, tmp_path: Path) -> N
     (egs / "demo" / "quick.sh").write_text(
         "preset=tiny steps1=2 steps2=2 steps_dinosr=2 layer=3 clusters=100\n"
         "steps_asr=2 subwords=110 text=(conf/text/bpe.yaml tokenizer.size=60)\n"
-        "inputs=(units units_bpe fbank features)\nmeasure=('seeds=[0,1]' fit_frames=4000)\n"
+        "inputs=(units units_bpe features)\nmeasure=('seeds=[0,1]' fit_frames=4000)\n"
     )
     exp = tmp_path / "exp"
     small = ["trainer.validate_every=2", "schedule.warmup=1", "log_every=1"]
@@ -53,7 +53,7 @@ def test_the_demo_from_first_to_last_stage(shell: Callable, tmp_path: Path) -> N
         assert found.keys() == SYSTEMS and all(r["size"] == 100 for r in found.values())
     heard = {(r["system"], r["split"]) for r in rows if r["metric"] == "wer"}
     inputs, splits = (
-        ("units", "units_bpe", "fbank", "features", "constant"),
+        ("units", "units_bpe", "features", "constant"),
         ("test", "test_seen", "pairs", "pairs_seen"),
     )
     assert heard == set(product(inputs, splits))
