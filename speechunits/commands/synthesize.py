@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from speechunits import store
 from speechunits.commands.arguments import Commands, add_device
-from speechunits.commands.voices import load_vocoding
+from speechunits.commands.voices import load_vocoding, reference_voice
 from speechunits.config import build, load
 from speechunits.errors import UserError
 from speechunits.recipe import usable_device
 
 if TYPE_CHECKING:
     import torch
+
+    from speechunits.tasks.synthesis import Synthesis
 
 
 def synthesize(args: argparse.Namespace) -> None:
@@ -38,11 +40,11 @@ def synthesize(args: argparse.Namespace) -> None:
     if search:
         model.replace_search(build(search, at="model.search"))
     say = Synthesis(model, load_vocoding(args.vocoder, device))
-    audio = say(text, args.seed, args.speed, args.language, **_voice(args, device))
+    audio = say(text, args.seed, args.speed, args.language, **_voice(args, say, device))
     write_audio(args.out, audio, say.rate)
 
 
-def _voice(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+def _voice(args: argparse.Namespace, say: Synthesis, device: torch.device) -> dict[str, Any]:
     """The name that was given, or the vector of the recording."""
     if args.speaker_encoder is None:
         if args.speaker is not None and Path(args.speaker).is_file():
@@ -50,12 +52,8 @@ def _voice(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
         return {} if args.speaker is None else {"speaker": args.speaker}
     if args.speaker is None:
         raise UserError("--speaker-encoder hears a recording; give one as --speaker")
-    from speechunits.data.read_audio import read_audio
-
-    encoder = store.restore(args.speaker_encoder, device)
-    if not hasattr(encoder, "embed"):
-        raise UserError(f"{args.speaker_encoder}: holds a {type(encoder).__name__}, which hears no voices")
-    return {"voice": encoder.embed(read_audio(args.speaker).to(device))[0]}
+    wanted = [model.labels.get("voice") for model in (say.writer, say.vocoding.vocoder)]
+    return {"voice": reference_voice(args.speaker, args.speaker_encoder, wanted, device)[0]}
 
 
 def add(commands: Commands) -> None:

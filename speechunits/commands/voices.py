@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -46,7 +47,6 @@ def voice(vocoding: Vocoding, args: argparse.Namespace, device: torch.device) ->
     Raises:
         UserError: the vocoder asks for a speaker, or for a recording of one and what hears it, or for none.
     """
-    from speechunits.data.read_audio import read_audio
     from speechunits.inputs.voice_input import VoiceInput
 
     inputs = [part for part in vocoding.vocoder.conditions.values() if isinstance(part, VoiceInput)]
@@ -57,17 +57,31 @@ def voice(vocoding: Vocoding, args: argparse.Namespace, device: torch.device) ->
     if not args.speaker or not args.speaker_encoder:
         raise UserError("this vocoder speaks in any voice; give a recording of one as --speaker, and --speaker-encoder")
     field = inputs[0].field
-    encoder = store.restore(args.speaker_encoder, device)
+    vector = reference_voice(args.speaker, args.speaker_encoder, [vocoding.vocoder.labels.get(field)], device)
+    return {**vocoding.named(1, style=args.style), field: vector}
+
+
+def reference_voice(recording: str, folder: str, wanted: Iterable[str | None], device: torch.device) -> Tensor:
+    """(1, D): what the speaker encoder in ``folder`` hears in ``recording``.
+
+    Args:
+        wanted: of each model that is to have it, the fingerprint of the speaker encoder of its training; None takes any.
+
+    Raises:
+        UserError: the folder holds something else or a stranger, or the recording cannot be read.
+    """
+    from speechunits.data.read_audio import read_audio
+
+    encoder = store.restore(folder, device)
     if not hasattr(encoder, "embed"):
-        raise UserError(f"{args.speaker_encoder}: holds a {type(encoder).__name__}, which hears no voices")
-    wanted = vocoding.vocoder.labels.get(field, encoder.fingerprint)
-    if wanted != encoder.fingerprint:
+        raise UserError(f"{folder}: holds a {type(encoder).__name__}, which hears no voices")
+    if strange := [name for name in wanted if name not in (None, encoder.fingerprint)]:
         raise UserError(
-            f"{args.speaker_encoder}: the vocoder was trained with the voices of {wanted}, and this speaker encoder is "
+            f"{folder}: the model was trained with the voices of {strange[0]}, and this speaker encoder is "
             f"{encoder.fingerprint}; give that one"
         )
-    labels: dict[str, Any] = vocoding.named(1, style=args.style)
-    return labels | {field: encoder.embed(read_audio(args.speaker).to(device))}
+    vector: Tensor = encoder.embed(read_audio(recording).to(device))
+    return vector
 
 
 def repeated(voice: dict[str, Any], count: int) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Saying:
         num_workers: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
-        self.say, self.cuts, self.count, self.rtf = Vocoding(vocoder), cuts, 0, 0.0
+        self.say, self.count, self.rtf = Vocoding(vocoder), 0, 0.0
         tables = [c.field for c in vocoder.conditions.values() if isinstance(c, LabelTable)]
         names = dict.fromkeys([*vocoder.labels, *tables])
         wanted: dict[str, Field] = {name: stored(name, cuts) for name in names if name not in (fields or {})}
